@@ -1,0 +1,12 @@
+import type Router from '@koa/router';
+import type { Context } from 'koa';
+import type { RegistryError } from '../storage/errors.ts';
+
+/** One protocol: the paths it owns, its routes, and the form of its errors. `mount` in src/app.ts wires it in. */
+export interface Protocol {
+  /** `/v1` or `/v2`: everything below belongs to this protocol. */
+  readonly prefix: string;
+  readonly router: Router;
+  /** Writes an error in the protocol's own form, with its own status. */
+  renderError(context: Context, error: RegistryError): void;
+}

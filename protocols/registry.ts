@@ -1,0 +1,145 @@
+import type { ContentStore } from '../storage/content-store.ts';
+import { RegistryError, type RegistryErrorOptions, type StorageErrorCode } from '../storage/errors.ts';
+import type { Descriptor } from '../storage/manifest.ts';
+
+/** What only HTTP can refuse, beside the codes of storage (OCI distribution-spec "Error codes", v2.md 1.3). */
+export type ProtocolErrorCode =
+  | 'DENIED'
+  | 'PAGINATION_NUMBER_INVALID'
+  | 'REQUEST_INVALID'
+  | 'METHOD_NOT_ALLOWED'
+  | 'NOT_FOUND'
+  | 'TOOMANYREQUESTS'
+  | 'UNAUTHORIZED'
+  | 'UNAVAILABLE'
+  | 'UNKNOWN'
+  | 'UNSUPPORTED';
+
+export type ErrorCode = StorageErrorCode | ProtocolErrorCode;
+
+/** A RegistryError with a code that either layer may produce. */
+export function registryError(
+  code: ErrorCode,
+  message: string,
+  options?: RegistryErrorOptions,
+): RegistryError<ErrorCode> {
+  return new RegistryError(code, message, options);
+}
+
+export type Action = 'pull' | 'push' | 'delete';
+
+/** One thing a request wants to do: an action on a repository, or a look at the catalog. */
+export type Access =
+  | { type: 'repository'; name: string; action: Action }
+  | { type: 'catalog' };
+
+/** What an access decision may look at. */
+export interface AccessRequest {
+  protocol: 'v1' | 'v2';
+  method: string;
+  /** The Authorization header as sent. */
+  authorization: string | undefined;
+  /** Address of the client, as far as trusted proxies tell it. */
+  address: string;
+  /** `https` or `http`, and the host that the client used. */
+  origin: { scheme: string; host: string };
+}
+
+/** Who is asking, once credentials were accepted. */
+export interface Session {
+  /** Undefined for an anonymous client. */
+  user: string | undefined;
+  /** Whether this session may do this; for listings that show only what the session may see. */
+  may(access: Access): boolean;
+  /** For a V1 session token: the only repository it speaks for. */
+  repository?: string;
+}
+
+/** Decides who may do what. Implemented in src/auth. */
+export interface AccessControl {
+  /**
+   * The session of this request, which may do everything in `wanted`.
+   * Throws UNAUTHORIZED (credentials missing or wrong; `ChallengeError` carries the headers) or DENIED.
+   * Answers synchronously where it can: it stands in front of every request.
+   */
+  authorize(request: AccessRequest, wanted: readonly Access[]): Session | Promise<Session>;
+  /** A V1 token for the rest of a push or pull (v1.md 2.2), signed and bound to repository and access. */
+  issueV1Token?(session: Session, repository: string, action: 'read' | 'write' | 'delete'): string;
+  /** Whether accounts exist: V1 login answers differ (v1.md 2.5). */
+  readonly accounts: boolean;
+}
+
+/** UNAUTHORIZED with the headers that tell the client how to log in. */
+export class ChallengeError extends RegistryError<'UNAUTHORIZED'> {
+  readonly headers: Record<string, string>;
+
+  constructor(message: string, headers: Record<string, string>, detail?: unknown) {
+    super('UNAUTHORIZED', message, { detail });
+    this.headers = headers;
+  }
+}
+
+/** Something that happened to content, for notifications and audit (v2.md 5.4). */
+export interface RegistryEvent {
+  action: 'push' | 'pull' | 'mount' | 'delete';
+  protocol: 'v1' | 'v2';
+  repository: string;
+  fromRepository?: string;
+  tag?: string;
+  /** What was touched; only the digest is known for a delete. */
+  target: Partial<Descriptor> & { imageId?: string };
+  request: { id: string; address: string; host: string; method: string; userAgent: string };
+  user: string | undefined;
+}
+
+export interface EventSink {
+  emit(event: RegistryEvent): void;
+}
+
+/** Structured logging: an event name and its fields, one line each. */
+export interface Logger {
+  debug(event: string, fields?: Record<string, unknown>): void;
+  info(event: string, fields?: Record<string, unknown>): void;
+  warn(event: string, fields?: Record<string, unknown>): void;
+  error(event: string, fields?: Record<string, unknown>): void;
+}
+
+/** Bounds on what a request may carry, in bytes or counts. */
+export interface Limits {
+  manifestBytes: number;
+  /** JSON bodies of V1: image JSON, image lists, tags. */
+  jsonBytes: number;
+  catalogPage: number;
+  tagsPage: number;
+}
+
+/** How URLs in answers are built (v2.md 1.2). */
+export interface UrlPolicy {
+  /** Absolute base that always wins, such as `https://registry.example`. */
+  host: string | undefined;
+  /** Path prefix under which everything lives, with leading and without trailing slash; '' for none. */
+  prefix: string;
+  relative: boolean;
+}
+
+/** What the V1 protocol can be told apart from content and limits (v1.md 4.3). */
+export interface V1Options {
+  /** Value of `X-Docker-Endpoints`; undefined means the Host header. */
+  endpoints: string | undefined;
+  standalone: boolean;
+}
+
+/** Everything a protocol is given. */
+export interface Registry {
+  content: ContentStore;
+  access: AccessControl;
+  events: EventSink;
+  limits: Limits;
+  urls: UrlPolicy;
+  log: Logger;
+  /** Refuses every write. */
+  readOnly: boolean;
+  /** Whether manifests, tags and blobs may be deleted. */
+  deletion: boolean;
+  v1: V1Options;
+}

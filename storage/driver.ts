@@ -1,0 +1,81 @@
+import type { Readable } from 'node:stream';
+
+export interface FileInfo {
+  /** Bytes; 0 for a directory. */
+  size: number;
+  /** Milliseconds since the epoch. */
+  modified: number;
+  directory: boolean;
+}
+
+/** Bytes `start` to `end`, both inclusive, as in HTTP. */
+export interface ByteRange {
+  start: number;
+  end: number;
+}
+
+/** Looks at each chunk as it passes; a promise holds the stream back until it settles. Errors end the append. */
+export type Tap = (chunk: Buffer) => void | Promise<void>;
+
+export interface PutOptions {
+  /**
+   * `absent`: only if nothing is stored there. `unchanged`: only if the content is still exactly these bytes.
+   * Otherwise ConditionFailedError. Of several racing writers exactly one wins.
+   */
+  condition?: 'absent' | { unchanged: Buffer };
+  /** False skips the flush to disk, for what may be lost with a crash (locks, hints). Default true. */
+  durable?: boolean;
+}
+
+/**
+ * Where content is kept. Paths are absolute, `/`-separated, made by `paths.ts` only; each segment matches
+ * `[A-Za-z0-9._~-]+` and is neither `.` nor `..` (`checked` enforces it).
+ * A missing path is always a PathNotFoundError. No method leaves a handle open behind it.
+ * The contract is `test/support/driver-suite.ts`.
+ */
+export interface StorageDriver {
+  readonly name: string;
+  /** Small content, whole. */
+  get(path: string): Promise<Buffer>;
+  /** Replaces the content at `path` atomically: a reader sees the old bytes or the new, never a mixture. */
+  put(path: string, content: Uint8Array | string, options?: PutOptions): Promise<void>;
+  /** Streams the bytes at `path`. The caller has checked that the range lies within the size. */
+  read(path: string, range?: ByteRange): Promise<Readable>;
+  /**
+   * Adds the bytes of `source` at the end of `path`, which must stand at `offset` (0 creates it), and gives the new
+   * size. Whatever arrived before the source failed stays. Not yet durable: `commit` makes it so.
+   */
+  append(path: string, offset: number, source: Readable, tap?: Tap): Promise<number>;
+  /** Makes the appended bytes durable. */
+  commit(path: string): Promise<void>;
+  stat(path: string): Promise<FileInfo>;
+  /** Names of the direct children in byte order; nothing for a missing path. */
+  list(path: string): AsyncIterable<string>;
+  /** Moves a file onto `to`, replacing it, durably. */
+  move(from: string, to: string): Promise<void>;
+  /** Removes a file or a whole directory; a missing path is no error. */
+  delete(path: string): Promise<void>;
+  /** A URL from which the client may fetch the content itself, where the backend can give one. */
+  redirectUrl?(path: string, request: { method: string }): Promise<URL | undefined>;
+  /** Present where content lies in local files: cheap synchronous looks for hot paths. */
+  readonly local?: LocalFiles;
+  close?(): Promise<void>;
+}
+
+/** A stamp that differs whenever a file may have changed. */
+export interface FileStamp {
+  inode: number;
+  /** Milliseconds since the epoch. */
+  modified: number;
+  size: number;
+}
+
+/** Synchronous looks at local files: a few microseconds each, where the thread pool costs a hundred. */
+export interface LocalFiles {
+  /** The stamp of a file, or undefined when there is none. */
+  stamp(path: string): FileStamp | undefined;
+  /** Small content, whole, or undefined when there is none. */
+  get(path: string): Buffer | undefined;
+  /** The name of the file that holds the content, for servers that send files themselves (X-Accel-Redirect). */
+  filename(path: string): string;
+}
