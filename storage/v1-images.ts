@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
-import type { V1ImageId } from './names.ts';
 import type { Digest } from './digest.ts';
 import type { ByteRange } from './driver.ts';
+import type { V1ImageId } from './names.ts';
 
 /** The body that `GET /v1/images/<id>/layer` sends. */
 export interface LayerBody {
