@@ -41,4 +41,6 @@ export interface ConfigSource {
   path: string;
   /** Undefined for distribution's form, and where the whole document is the configuration. */
   flavor: string | undefined;
+  /** Whether a secret stands in the file itself rather than in the environment. */
+  literalSecrets: boolean;
 }

@@ -91,10 +91,10 @@ function levelOf(word: (typeof LEVELS)[number]): LogLevel {
 }
 
 /** The key `workers` and the section `process`. */
-export function readWorkers(root: Section): WorkersConfig {
+export function readWorkers(root: Section, defaults: { workers: number | 'auto' }): WorkersConfig {
   const process = root.section('process');
   return {
-    count: readCount(root),
+    count: readCount(root, defaults.workers),
     silentSeconds: process.duration('silent_timeout', 3600),
     maxRequests: process.integer('max_requests', {}, 0),
     maxRequestsJitter: process.integer('max_requests_jitter', {}, 0),
@@ -104,7 +104,8 @@ export function readWorkers(root: Section): WorkersConfig {
   };
 }
 
-function readCount(root: Section): number {
-  if (root.string('workers') === 'auto') return availableParallelism();
-  return root.integer('workers', { min: 1, max: 256 }, 1);
+function readCount(root: Section, fallback: number | 'auto'): number {
+  const text = root.string('workers') ?? String(fallback);
+  if (text === 'auto') return availableParallelism();
+  return root.integer('workers', { min: 1, max: 256 }, Number(text) || 1);
 }

@@ -8,7 +8,7 @@ import {
   parseInteger,
 } from './scalars.ts';
 import { didYouMean } from './suggest.ts';
-import { isNull, type MapNode, type ScalarNode, type TreeNode } from './tree.ts';
+import { isNull, type MapNode, normalizeKey, type ScalarNode, type TreeNode } from './tree.ts';
 
 export interface ReadingRules {
   findings: Findings;
@@ -41,7 +41,7 @@ export class Section {
     this.#node = node;
     this.#rules = rules;
     for (const [key, value] of node?.entries ?? []) {
-      const twin = this.#entries.get(normalize(key));
+      const twin = this.#entries.get(normalizeKey(key));
       if (twin !== undefined) {
         const where = this.#pathOf(key);
         rules.findings.mistake(
@@ -50,7 +50,7 @@ export class Section {
           `the same key as "${twin.key}"; keep one of them`,
         );
       }
-      this.#entries.set(normalize(key), { key, node: value });
+      this.#entries.set(normalizeKey(key), { key, node: value });
     }
   }
 
@@ -70,8 +70,8 @@ export class Section {
 
   /** The node of a key, for values that no method here reads; undefined when absent or null. */
   node(key: string): TreeNode | undefined {
-    this.#known.set(normalize(key), key);
-    const node = this.#entries.get(normalize(key))?.node;
+    this.#known.set(normalizeKey(key), key);
+    const node = this.#entries.get(normalizeKey(key))?.node;
     return node === undefined || isNull(node) ? undefined : node;
   }
 
@@ -82,7 +82,7 @@ export class Section {
 
   /** The map under `key`; an empty one when absent. */
   section(key: string): Section {
-    const earlier = this.#children.get(normalize(key));
+    const earlier = this.#children.get(normalizeKey(key));
     if (earlier !== undefined) return earlier;
     const node = this.node(key);
     if (node !== undefined && node.kind !== 'map') {
@@ -93,9 +93,9 @@ export class Section {
 
   /** A section over a node that was rewritten by the caller, checked for unknown keys with this one. */
   adopt(node: MapNode | undefined, key: string): Section {
-    this.#known.set(normalize(key), key);
+    this.#known.set(normalizeKey(key), key);
     const child = new Section(node, this.#pathOf(key), this.#rules);
-    this.#children.set(normalize(key), child);
+    this.#children.set(normalizeKey(key), child);
     return child;
   }
 
@@ -229,7 +229,7 @@ export class Section {
 
   /** Accepts any value under these keys: they are read elsewhere, or mean nothing here. */
   ignore(...keys: string[]): void {
-    for (const key of keys) this.#known.set(normalize(key), key);
+    for (const key of keys) this.#known.set(normalizeKey(key), key);
   }
 
   mistake(key: string, message: string): void {
@@ -285,22 +285,17 @@ export class Section {
   }
 
   #originOf(key: string): Origin | undefined {
-    return this.#entries.get(normalize(key))?.node.origin ?? this.#node?.origin;
+    return this.#entries.get(normalizeKey(key))?.node.origin ?? this.#node?.origin;
   }
 
   #pathOf(key: string): string {
     if (key === '') return this.path;
-    const entry = this.#entries.get(normalize(key));
+    const entry = this.#entries.get(normalizeKey(key));
     const written = entry?.node.writtenAs;
     if (written !== undefined) return written;
     const name = entry?.key ?? key;
     return this.path === '' ? name : `${this.path}.${name}`;
   }
-}
-
-/** Keys are compared without case, `_` and `-`: an environment variable can say none of them. */
-export function normalize(key: string): string {
-  return key.toLowerCase().replace(/[_-]/g, '');
 }
 
 function show(node: TreeNode): string {

@@ -22,6 +22,7 @@ export interface Defaults {
   storageRoot: string;
   delete: boolean;
   accessLog: AccessLogConfig['format'];
+  workers: number | 'auto';
 }
 
 /** The configuration that a tree of sections says; both kinds of file end here. */
@@ -38,7 +39,7 @@ export function readSections(root: Section, source: ConfigSource, defaults: Defa
     notifications: readNotifications(root),
     health: readHealth(root),
     log: readLog(root, { access: defaults.accessLog }),
-    workers: readWorkers(root),
+    workers: readWorkers(root, defaults),
     search: readSearch(root),
     redis: readRedis(root),
     proxy: readProxy(root),

@@ -1,6 +1,6 @@
-import { normalize, type Section } from './reader.ts';
+import type { Section } from './reader.ts';
 import { didYouMean } from './suggest.ts';
-import { emptyMap, type MapNode } from './tree.ts';
+import { emptyMap, type MapNode, normalizeKey } from './tree.ts';
 
 export interface StorageConfig {
   driver: DriverConfig;
@@ -161,7 +161,7 @@ function readDriver(storage: Section, defaultRoot: string): DriverConfig {
   const names = storage.written().filter((key) => DRIVERS[key.toLowerCase()] !== undefined);
   const strangers = storage
     .written()
-    .filter((key) => !names.includes(key) && !OTHER_KEYS.includes(normalize(key)));
+    .filter((key) => !names.includes(key) && !OTHER_KEYS.includes(normalizeKey(key)));
   for (const key of strangers) {
     const near = didYouMean(key, [...Object.keys(DRIVERS), ...OTHER_KEYS]);
     storage.mistake(

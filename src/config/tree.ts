@@ -50,6 +50,7 @@ export function parseTree(text: string, findings: Findings, fixed?: Origin): Tre
     schema: 'failsafe',
     lineCounter: lines,
     prettyErrors: false,
+    uniqueKeys: false,
   });
   const lineOf = (offset: number) => lines.linePos(offset).line;
   for (const error of document.errors) {
@@ -96,7 +97,12 @@ class TreeBuilder {
         const value = this.build(pair.value ?? undefined, depth + 1);
         const placed = pair.value == null ? { ...value, origin: this.#originOf(pair.key) } : value;
         if (key === '<<') merged.push(placed);
-        else map.entries.set(key, placed);
+        else {
+          if (map.entries.has(key)) {
+            this.#findings.mistake(key, placed.origin, 'the key is given twice in the same map');
+          }
+          map.entries.set(key, placed);
+        }
       }
       for (const source of merged) this.#merge(map, source);
       return map;
@@ -130,6 +136,48 @@ class TreeBuilder {
     const range = (node as { range?: [number, number, number] | null } | null | undefined)?.range;
     return { kind: 'file', line: range ? this.#lineOf(range[0]) : 1 };
   }
+}
+
+/** The key of `map` that is `key` but for case, `_` and `-`; `key` itself when there is none. */
+export function spelledKey(map: MapNode, key: string): string {
+  if (map.entries.has(key)) return key;
+  const wanted = normalizeKey(key);
+  for (const each of map.entries.keys()) {
+    if (normalizeKey(each) === wanted) return each;
+  }
+  return key;
+}
+
+/** Keys are compared without case, `_` and `-`: an environment variable can say none of them. */
+export function normalizeKey(key: string): string {
+  return key.toLowerCase().replace(/[_-]/g, '');
+}
+
+/** The node at a dotted path, or undefined. */
+export function nodeAt(root: MapNode, path: string): TreeNode | undefined {
+  let node: TreeNode | undefined = root;
+  for (const key of path.split('.')) {
+    if (node?.kind !== 'map') return undefined;
+    node = node.entries.get(spelledKey(node, key));
+  }
+  return node;
+}
+
+/** Puts a node at a dotted path, making the maps on the way; what stood there is replaced. */
+export function putAt(root: MapNode, path: string, node: TreeNode): void {
+  const keys = path.split('.');
+  const last = keys.pop() ?? '';
+  let map = root;
+  for (const key of keys) {
+    const spelled = spelledKey(map, key);
+    const child = map.entries.get(spelled);
+    const next = child?.kind === 'map' ? child : emptyMap(node.origin);
+    // A merged map is shared with the flavor it came from, so it is copied before it is changed.
+    const own: MapNode = { ...next, entries: new Map(next.entries) };
+    map.entries.set(spelled, own);
+    map = own;
+  }
+  map.entries.set(spelledKey(map, last), node);
 }
 
 function keyText(key: unknown): string {
