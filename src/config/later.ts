@@ -1,0 +1,65 @@
+import type { Config } from './config.ts';
+import type { Finding } from './findings.ts';
+
+/** Settings that are read and checked but not acted upon yet; a row goes when its feature comes. */
+const LATER: { path: string; given: (config: Config) => boolean; effect: string }[] = [
+  {
+    path: 'proxy.remoteurl',
+    given: (c) => c.proxy !== undefined,
+    effect: 'nothing is fetched from upstream',
+  },
+  {
+    path: 'notifications.endpoints',
+    given: (c) => c.notifications.endpoints.length > 0,
+    effect: 'no events are sent',
+  },
+  {
+    path: 'storage.cache.blobdescriptor',
+    given: (c) => c.storage.cache.backend === 'redis',
+    effect: 'descriptors are cached in memory, not in Redis',
+  },
+  {
+    path: 'cors.origins',
+    given: (c) => c.cors !== undefined,
+    effect: 'answers carry no CORS headers',
+  },
+  {
+    path: 'email_exceptions.smtp_host',
+    given: (c) => c.mail !== undefined,
+    effect: 'no mail is sent',
+  },
+  {
+    path: 'mirroring.source',
+    given: (c) => c.protocols.v1.mirror !== undefined,
+    effect: 'nothing is fetched from the mirrored registry',
+  },
+  {
+    path: 'http.debug.addr',
+    given: (c) => c.http.debug !== undefined,
+    effect: 'the debug listener is not opened',
+  },
+  {
+    path: 'http.limits.concurrentuploads',
+    given: (c) => c.http.limits.concurrentUploads > 0,
+    effect: 'uploads are not counted',
+  },
+  {
+    path: 'http.limits.requestsperminute',
+    given: (c) => c.http.limits.requestsPerMinute > 0,
+    effect: 'requests are not counted',
+  },
+  {
+    path: 'health',
+    given: ({ health }) => health.files.length + health.http.length + health.tcp.length > 0,
+    effect: 'these checks are not made',
+  },
+];
+
+/** One warning for each setting in use that this version reads without acting upon it. */
+export function warningsOfLaterWork(config: Config): Finding[] {
+  return LATER.filter(({ given }) => given(config)).map(({ path, effect }) => ({
+    path,
+    origin: undefined,
+    message: `understood, but without effect in this version: ${effect}`,
+  }));
+}

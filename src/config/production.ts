@@ -1,0 +1,57 @@
+import { statSync } from 'node:fs';
+import type { Config } from './config.ts';
+import type { Finding } from './findings.ts';
+
+/** Why a configuration must not face users: what the flavor `prod` refuses to start with. Empty for other flavors. */
+export function refusalsInProduction(config: Config): Finding[] {
+  if (config.source.flavor !== 'prod') return [];
+  const refusals: Finding[] = [];
+  const refuse = (path: string, message: string) =>
+    refusals.push({ path, origin: undefined, message });
+  if (config.protocols.v1.debug)
+    refuse('debug', 'must be off in prod; unset DEBUG, or set it to false');
+  if (isPublic(config) && !hasAccessControl(config) && !config.protocols.v1.standaloneSaid) {
+    refuse(
+      'auth',
+      'everyone could push and delete; set auth.htpasswd.path or auth.token, listen on 127.0.0.1 (REGISTRY_HOST), ' +
+        'or say that this is meant with STANDALONE=true',
+    );
+  }
+  for (const [path, file] of secretFiles(config)) {
+    if (isWorldReadable(file))
+      refuse(path, `every user of this host can read ${file}; run: chmod 600 ${file}`);
+  }
+  if (config.source.literalSecrets && isWorldReadable(config.source.path)) {
+    const { path } = config.source;
+    refuse(
+      '',
+      `the file holds secrets and every user of this host can read it; run: chmod 600 ${path}, or use _env:`,
+    );
+  }
+  return refusals;
+}
+
+/** Whether others than this host can connect. */
+function isPublic({ http: { listen } }: Config): boolean {
+  return listen.kind === 'tcp' && !/^(localhost|127(\.\d+){3}|::1)$/.test(listen.host);
+}
+
+function hasAccessControl({ auth, protocols: { v1 } }: Config): boolean {
+  const index = !v1.standalone && !v1.disableTokenAuth;
+  return auth.htpasswd !== undefined || auth.token !== undefined || index;
+}
+
+function secretFiles({ http, auth, bridge }: Config): [string, string][] {
+  const files: [string, string | undefined][] = [
+    ['http.tls.key', http.tls?.key],
+    ['auth.htpasswd.path', auth.htpasswd?.path],
+    ['auth.tokenendpoint.keyfile', auth.tokenEndpoint?.keyFile],
+    ['schema1.signingKeyFile', bridge.schema1SigningKeyFile],
+  ];
+  return files.filter((entry): entry is [string, string] => entry[1] !== undefined);
+}
+
+function isWorldReadable(file: string): boolean {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats !== undefined && (stats.mode & 0o004) !== 0;
+}
