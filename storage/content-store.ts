@@ -62,7 +62,7 @@ export class ContentStore {
 
   constructor(driver: StorageDriver, options: ContentStoreOptions = {}) {
     const bridge = { ...DEFAULT_BRIDGE, ...options.bridge };
-    const cacheBytes = (options.cacheBytes ?? DEFAULT_CACHE_BYTES) / 3;
+    const cacheBytes = Math.ceil((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / 3);
     const listings = new Listings(driver, 200_000);
     this.driver = driver;
     this.blobs = new BlobStore(driver, cacheBytes);

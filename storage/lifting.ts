@@ -1,9 +1,8 @@
-import type { FactStore } from './blob-facts.ts';
+import type { BlobFacts, FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
 import { EMPTY_TAR_GZIP, EMPTY_TAR_GZIP_DIGEST } from './bridge/chain-id.ts';
 import { decompressed } from './bridge/layer-encoding.ts';
-import type { LayerFacts } from './bridge/layer-facts.ts';
-import { liftChain, type V2Layer, v2Layer } from './bridge/lift.ts';
+import { type DerivedBlob, hasNoV2View, liftChain, type V2Layer } from './bridge/lift.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import type { LayerRecord } from './explicit-images.ts';
@@ -49,19 +48,21 @@ export class Lifting {
 
   /** Lifts a chain, base first, into `repository`; the tag is the caller's to set, last of all. */
   async lift(repository: Repository, chain: readonly ChainImage[]): Promise<Lifted> {
-    const layers: V2Layer[] = [];
-    for (const image of chain) {
-      const layer = await this.#normalise(image.layer);
-      if (!layer) return { reason: `the layer of ${image.id} can not be unpacked` };
-      layers.push(layer);
-    }
     const lifted = liftChain(
-      chain.map(({ id, json }, index) => ({ id, json, layer: layers[index] as V2Layer })),
+      chain.map(({ id, json, layer }) => ({
+        id,
+        json,
+        layer: { digest: layer.blob, size: layer.size },
+        facts: factsOf(layer),
+      })),
     );
-    if ('reason' in lifted) return lifted;
+    if (hasNoV2View(lifted)) return { reason: `${lifted.reason}: ${lifted.detail}` };
+    for (const [index, layer] of lifted.layers.entries()) {
+      await this.#provide(layer, (chain[index] as ChainImage).layer);
+    }
     const { config } = lifted;
-    await this.#blobs.put(config.bytes, config.digest);
-    const digests = new Set([config.digest, ...layers.map((layer) => layer.digest)]);
+    await this.#blobs.put(config.bytes, config.descriptor.digest);
+    const digests = new Set([config, ...lifted.layers].map(digestIn));
     await Promise.all([...digests].map((digest) => repository.blobs.link(digest)));
     const schema2 = parseManifest(lifted.schema2.bytes);
     const oci = parseManifest(lifted.oci.bytes);
@@ -69,7 +70,7 @@ export class Lifting {
     await Promise.all([
       repository.manifests.link(schema2),
       repository.manifests.link(oci),
-      this.#remember(config.digest, top.id, schema2, oci),
+      this.#remember(config.descriptor.digest, top.id, schema2, oci),
     ]);
     return { schema2, oci };
   }
@@ -98,18 +99,10 @@ export class Lifting {
     await this.#driver.put(bridgeRecord(config, 'origin'), JSON.stringify(origin));
   }
 
-  /** `v2(layer)` of bridge.md 4.3: the blob that a manifest lists for a V1 layer, which is stored by then. */
-  async #normalise(layer: LayerRecord): Promise<V2Layer | undefined> {
-    const { blob, size, encoding, diffId, diffSize } = layer;
-    if (!diffId || diffSize === undefined) return undefined;
-    const facts: LayerFacts = { encoding, diffId, diffSize, rules: 1 };
-    const normal = v2Layer({ digest: blob, size }, facts);
-    if (normal.digest === EMPTY_TAR_GZIP_DIGEST) {
-      await this.#blobs.put(EMPTY_TAR_GZIP, EMPTY_TAR_GZIP_DIGEST);
-    } else if (normal.digest !== blob) {
-      await this.#unpack(layer, diffId);
-    }
-    return normal;
+  /** Sees to it that the blob which stands for a V1 layer is stored. */
+  async #provide(layer: V2Layer, stored: LayerRecord): Promise<void> {
+    if (layer.source === 'empty-tar') await this.#blobs.put(EMPTY_TAR_GZIP, EMPTY_TAR_GZIP_DIGEST);
+    if (layer.source === 'plain-tar') await this.#unpack(stored, layer.diffId);
   }
 
   /** Keeps the plain tar of a layer that V2 clients could not read; its digest is the diff ID. */
@@ -123,4 +116,13 @@ export class Lifting {
     await this.#blobs.adopt(staged, diffId, written);
     await this.#facts.record(diffId, { encoding: 'none', diffId, diffSize: written, rules: 1 });
   }
+}
+
+function factsOf({ encoding, diffId, diffSize }: LayerRecord): BlobFacts {
+  if (diffId && diffSize !== undefined) return { encoding, diffId, diffSize, rules: 1 };
+  return { encoding, bad: 'it can not be unpacked', rules: 1 };
+}
+
+function digestIn(item: V2Layer | DerivedBlob): Digest {
+  return 'descriptor' in item ? item.descriptor.digest : item.digest;
 }

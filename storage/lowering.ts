@@ -5,10 +5,11 @@ import { EMPTY_TAR, EMPTY_TAR_GZIP, EMPTY_TAR_GZIP_DIGEST } from './bridge/chain
 import type { LayerEncoding } from './bridge/layer-encoding.ts';
 import { isBadLayer } from './bridge/layer-facts.ts';
 import {
+  hasNoV1View,
   type LoweredImage,
-  lowerManifest,
-  type NotBridgeable,
-  type V1View,
+  lowerImage,
+  type NoV1View,
+  proveDiffIds,
 } from './bridge/lower.ts';
 import { pickManifest } from './bridge/platform.ts';
 import type { Digest } from './digest.ts';
@@ -19,6 +20,9 @@ import type { V1ImageId } from './names.ts';
 import { bridgeRecord, v1Reader } from './paths.ts';
 import { readRecord } from './records.ts';
 import type { Repository } from './repository.ts';
+
+/** A missing blob may still come; every other reason follows from content. */
+const MAY_CHANGE = new Set(['foreign-layer', 'bad-layer', 'bad-config']);
 
 /** One virtual V1 image of a manifest: its place in the chain and the blob behind it. */
 export interface ChainLink {
@@ -58,7 +62,7 @@ export class Lowering {
   readonly #blobs: BlobStore;
   readonly #facts: FactStore;
   readonly #options: LoweringOptions;
-  readonly #views = new LRUCache<Digest, V1View>({ max: 500 });
+  readonly #views = new LRUCache<Digest, LoweredImage[]>({ max: 500 });
   readonly #known = new LRUCache<Digest, Chain>({ max: 10_000 });
   readonly #running = new Map<Digest, Promise<Chain>>();
 
@@ -130,11 +134,11 @@ export class Lowering {
     let view = this.#views.get(digest);
     if (!view) {
       const lowered = await this.#lower(manifest, (layer) => this.#facts.known(layer));
-      if ('reason' in lowered) return undefined;
+      if (hasNoV1View(lowered)) return undefined;
       view = lowered;
       this.#views.set(digest, view);
     }
-    return view.images.find((image) => image.id === id)?.json;
+    return view.find((image) => image.id === id)?.json;
   }
 
   async #prove(repository: Repository, manifest: Manifest): Promise<Chain> {
@@ -143,8 +147,7 @@ export class Lowering {
     if ('reason' in chain && chain.reason !== 'artifact') {
       this.#options.onUnbridgeable?.(repository.name, digest, chain.reason);
     }
-    // A missing blob may still come; every other reason follows from content.
-    const lasting = !('reason' in chain) || chain.reason !== 'foreign-layer';
+    const lasting = !('reason' in chain) || !MAY_CHANGE.has(chain.reason);
     if (lasting) {
       const path = bridgeRecord(digest, 'chain');
       await this.#driver.put(path, JSON.stringify(chain), { durable: false });
@@ -155,26 +158,29 @@ export class Lowering {
 
   async #derive(manifest: Manifest): Promise<Chain> {
     const lowered = await this.#lower(manifest, (layer) => this.#facts.find(layer));
-    if ('reason' in lowered) return { rules: 1, reason: lowered.reason };
+    if (hasNoV1View(lowered)) return { rules: 1, reason: lowered.reason };
     const links: ChainLink[] = [];
-    for (const image of lowered.images) links.push(await this.#link(image));
+    for (const image of lowered) links.push(await this.#link(image));
     return { rules: 1, links };
   }
 
   async #lower(
     manifest: Manifest,
     factsOf: (layer: Digest) => Promise<BlobFacts | undefined>,
-  ): Promise<V1View | { reason: NotBridgeable; detail: string }> {
-    const config = manifest.config && (await this.#blobs.get(manifest.config.digest));
-    if (!config) return { reason: 'bad-config', detail: 'the config is not stored' };
+  ): Promise<LoweredImage[] | NoV1View> {
+    const { config } = manifest;
+    const bytes = config && (await this.#blobs.get(config.digest));
+    if (!config || !bytes) return { reason: 'bad-config', detail: 'the config is not stored' };
     const facts = new Map<Digest, BlobFacts>();
-    if (isImageConfig(manifest.config?.mediaType)) {
+    if (isImageConfig(config.mediaType)) {
       for (const { digest } of manifest.layers) {
         const found = await factsOf(digest);
         if (found) facts.set(digest, found);
       }
     }
-    return lowerManifest(manifest.bytes, config, (digest) => facts.get(digest));
+    const parts = { config, layers: manifest.layers };
+    const proved = proveDiffIds(parts, bytes, (digest) => facts.get(digest));
+    return hasNoV1View(proved) ? proved : lowerImage(parts, bytes, proved);
   }
 
   /** An image without layers is one V1 image whose layer is the empty tar. */

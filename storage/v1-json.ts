@@ -10,15 +10,21 @@ export const MAX_ANCESTRY = 1024;
  */
 export function parseImageJson(bytes: Buffer, id: V1ImageId): { parent: V1ImageId | undefined } {
   const json = parseObject(bytes);
-  if (json.id === undefined) throw invalid("Missing key `id' in JSON");
-  if (json.id !== id) throw invalid('JSON data contains invalid id');
-  const { parent } = json;
+  const ownId = field(json, 'id');
+  if (ownId === undefined) throw invalid("Missing key `id' in JSON");
+  if (ownId !== id) throw invalid('JSON data contains invalid id');
+  const parent = field(json, 'parent');
   if (parent === undefined || parent === null || parent === '') return { parent: undefined };
   if (typeof parent !== 'string' || !isImageId(parent)) {
     throw invalid('Image depends on a parent whose id is not 64 hex digits');
   }
   if (parent === id) throw invalid('Image depends on itself');
   return { parent };
+}
+
+/** As engines read it: by Go's rules a key matches in any case, and the last one counts. */
+function field(json: Record<string, unknown>, name: string): unknown {
+  return Object.entries(json).findLast(([key]) => key.toLowerCase() === name)?.[1];
 }
 
 function parseObject(bytes: Buffer): Record<string, unknown> {

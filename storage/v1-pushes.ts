@@ -3,8 +3,9 @@ import type { Readable } from 'node:stream';
 import type { BlobFacts, FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
 import { isBadLayer, LayerDigester } from './bridge/layer-facts.ts';
-import { PayloadChecksum, TarSum } from './bridge/tarsum.ts';
-import type { Digest } from './digest.ts';
+import { createPayloadHash } from './bridge/payload-checksum.ts';
+import { TarSum } from './bridge/tarsum.ts';
+import { type Digest, digestSoFar } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ifFound, storageError } from './errors.ts';
 import type { ExplicitImage, ExplicitImages, LayerRecord } from './explicit-images.ts';
@@ -102,7 +103,7 @@ export class V1Pushes {
     const layer = this.#file(id, claimant, 'layer');
     await this.#driver.delete(this.#file(id, claimant, 'received'), { durable: false });
     await this.#driver.delete(layer, { durable: false });
-    const payload = new PayloadChecksum(json);
+    const payload = createPayloadHash(json);
     const tarSum = new TarSum();
     const digester = new LayerDigester({
       ...this.#facts.limits,
@@ -123,7 +124,7 @@ export class V1Pushes {
       blob: digester.blobDigest as Digest,
       size,
       facts,
-      payload: payload.digest(),
+      payload: digestSoFar(payload, 'sha256'),
       tarsums: [isBadLayer(facts) ? undefined : tarSum.finish(json)].filter(
         (sum) => sum !== undefined,
       ),
