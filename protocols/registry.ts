@@ -1,5 +1,9 @@
 import type { ContentStore } from '../storage/content-store.ts';
-import { RegistryError, type RegistryErrorOptions, type StorageErrorCode } from '../storage/errors.ts';
+import {
+  RegistryError,
+  type RegistryErrorOptions,
+  type StorageErrorCode,
+} from '../storage/errors.ts';
 import type { Descriptor } from '../storage/manifest.ts';
 
 /** What only HTTP can refuse, beside the codes of storage (OCI distribution-spec "Error codes", v2.md 1.3). */
@@ -29,9 +33,7 @@ export function registryError(
 export type Action = 'pull' | 'push' | 'delete';
 
 /** One thing a request wants to do: an action on a repository, or a look at the catalog. */
-export type Access =
-  | { type: 'repository'; name: string; action: Action }
-  | { type: 'catalog' };
+export type Access = { type: 'repository'; name: string; action: Action } | { type: 'catalog' };
 
 /** What an access decision may look at. */
 export interface AccessRequest {
