@@ -8,17 +8,7 @@ import { request } from './http-client.ts';
 /** The compiled command line of this checkout. */
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
-export interface ChildServerOptions {
-  /** STORAGE_PATH of the server. */
-  storage: string;
-  /** Further environment variables; they win over those that this file sets. */
-  env?: Record<string, string>;
-  /** Arguments after `serve`, such as a configuration file. */
-  args?: string[];
-  port?: number;
-}
-
-/** `isthmus serve` as a process of its own on a free port of 127.0.0.1. */
+/** A registry as a process of its own on a port of 127.0.0.1. */
 export class ChildServer {
   readonly port: number;
   /** `127.0.0.1:PORT`, as it stands before an image's name. */
@@ -32,6 +22,9 @@ export class ChildServer {
     this.port = port;
     this.host = `127.0.0.1:${port}`;
     this.url = `http://${this.host}`;
+    child.on('error', (error) => {
+      this.#output += error.message;
+    });
     for (const stream of [child.stdout, child.stderr]) {
       // Only the end is kept: a server that logs each request of a long test must not fill this process.
       stream?.on('data', (chunk: Buffer) => {
@@ -51,7 +44,11 @@ export class ChildServer {
   }
 
   get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
+    return (
+      this.#child.pid !== undefined &&
+      this.#child.exitCode === null &&
+      this.#child.signalCode === null
+    );
   }
 
   /** Highest resident memory so far, in bytes (VmHWM of the process). */
@@ -89,24 +86,40 @@ export class ChildServer {
   }
 }
 
-/** Starts `isthmus serve` over `storage` and waits until it answers. The caller stops it. */
-export async function startServer(options: ChildServerOptions): Promise<ChildServer> {
-  const port = options.port ?? (await freePort());
-  const child = spawn(
-    process.execPath,
-    ['--enable-source-maps', MAIN, 'serve', ...(options.args ?? [])],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        STORAGE_PATH: options.storage,
-        REGISTRY_HOST: '127.0.0.1',
-        REGISTRY_PORT: String(port),
-        ...options.env,
-      },
-    },
-  );
+/** Starts a program that will listen on `port` of 127.0.0.1 and waits until `/v2/` answers. The caller stops it. */
+export async function spawnServer(
+  program: string,
+  args: string[],
+  port: number,
+  env: Record<string, string> = {},
+): Promise<ChildServer> {
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   const server = new ChildServer(child, port);
   await server.ready();
   return server;
+}
+
+export interface IsthmusOptions {
+  /** STORAGE_PATH of the server. */
+  storage: string;
+  /** Further environment variables; they win over those that this file sets. */
+  env?: Record<string, string>;
+  /** Arguments after `serve`, such as a configuration file. */
+  args?: string[];
+  /** A port that is free; without it one is found. */
+  port?: number;
+}
+
+/** `isthmus serve` of this checkout over `storage`. The caller stops it. */
+export async function startIsthmus(options: IsthmusOptions): Promise<ChildServer> {
+  const { storage, env = {}, args = [], port = await freePort() } = options;
+  return spawnServer(process.execPath, ['--enable-source-maps', MAIN, 'serve', ...args], port, {
+    STORAGE_PATH: storage,
+    REGISTRY_HOST: '127.0.0.1',
+    REGISTRY_PORT: String(port),
+    ...env,
+  });
 }

@@ -15,6 +15,8 @@ export interface ImageOptions {
   bytes?: number;
   /** Form of each layer, base first; the list repeats. */
   forms?: LayerForm[];
+  /** What the base layer holds besides, such as a shell. */
+  base?: TarEntry[];
 }
 
 /** One V1 image: an id, its JSON exactly as sent, and its layer. */
@@ -70,6 +72,7 @@ export function makeLayers(options: ImageOptions): Layer[] {
       { name: `hard-${n}`, link: { type: 'hard', target: `noise-${n}` } },
     ];
     if (n > 0) entries.push({ name: `.wh.short-lived-${n - 1}` });
+    else entries.push(...(options.base ?? []));
     return makeLayer(entries, forms[n % forms.length]);
   });
 }

@@ -1,8 +1,7 @@
 import { header, jsonOf } from './http-client.ts';
-import type { V1Image } from './images.ts';
 import { type EngineVersion, engineOf } from './v1-engine.ts';
 import { type PulledImage, type PullOptions, pullImage } from './v1-pull.ts';
-import { type PushOptions, type PushReport, pushImage } from './v1-push.ts';
+import { type PushedImage, type PushOptions, type PushReport, pushImage } from './v1-push.ts';
 import { basicOf, type Credentials, errorTextOf, V1Error, V1Session } from './v1-session.ts';
 
 interface SearchResult {
@@ -30,7 +29,7 @@ export class V1Client {
   async push(
     name: string,
     tag: string,
-    images: readonly V1Image[],
+    images: readonly PushedImage[],
     options: PushOptions = {},
   ): Promise<PushReport> {
     const session = this.#session();
