@@ -170,6 +170,18 @@ describe('clients of today', { timeout: 600_000 }, () => {
     );
   });
 
+  it('cosign signs an image and verifies it', async () => {
+    await v2.pushImage('cosign/signed', 'v1', image);
+    const signed = at(`cosign/signed@${image.digest}`);
+    const how = { cwd: work.path, env: { COSIGN_PASSWORD: '' } };
+    const http = '--allow-http-registry';
+    await run('cosign', ['generate-key-pair'], how);
+    const local = ['--tlog-upload=false', '--use-signing-config=false', '--yes'];
+    await run('cosign', ['sign', '--key', 'cosign.key', http, ...local, signed], how);
+    const offline = ['--insecure-ignore-tlog', '--private-infrastructure'];
+    await run('cosign', ['verify', '--key', 'cosign.pub', http, ...offline, signed], how);
+  });
+
   describe('oras', () => {
     before(() => writeFile(join(work.path, 'note.txt'), 'a note\n'));
 
