@@ -114,7 +114,10 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async commit(path: string): Promise<void> {
-    if (!this.#fsync) return;
+    if (!this.#fsync) {
+      await this.stat(path);
+      return;
+    }
     let file: FileHandle | undefined;
     try {
       file = await open(this.#at(path), 'r+');
