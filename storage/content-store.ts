@@ -9,6 +9,7 @@ import type { RepositoryName } from './names.ts';
 import type { ReferrerIndex } from './referrers.ts';
 import { Repository, type RepositoryParts } from './repository.ts';
 import type { RunningHash } from './uploads.ts';
+import type { V1Images } from './v1-store.ts';
 
 export interface ContentStoreOptions {
   policy?: ManifestPolicy;
@@ -23,6 +24,7 @@ export class ContentStore {
   readonly driver: StorageDriver;
   readonly blobs: BlobStore;
   readonly catalog: Catalog;
+  declare readonly v1: V1Images;
   readonly #parts: RepositoryParts;
   readonly #repositories = new LRUCache<RepositoryName, Repository>({ max: 10_000 });
 

@@ -12,6 +12,7 @@ import { type ReferrerIndexes, Referrers } from './referrers.ts';
 import { RepositoryBlobs } from './repository-blobs.ts';
 import { Tags } from './tags.ts';
 import { type RunningHashes, Uploads } from './uploads.ts';
+import type { V1Repository } from './v1-store.ts';
 
 /** What all repositories of a store share. */
 export interface RepositoryParts {
@@ -34,6 +35,7 @@ export class Repository {
   readonly manifests: Manifests;
   readonly tags: Tags;
   readonly referrers: Referrers;
+  declare readonly v1: V1Repository;
   readonly #parts: RepositoryParts;
 
   constructor(name: RepositoryName, parts: RepositoryParts) {
