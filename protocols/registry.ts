@@ -113,6 +113,8 @@ export interface Limits {
   jsonBytes: number;
   catalogPage: number;
   tagsPage: number;
+  /** A V1 layer as sent; undefined for no bound. */
+  layerBytes?: number;
 }
 
 /** How URLs in answers are built (v2.md 1.2). */
@@ -129,6 +131,16 @@ export interface V1Options {
   /** Value of `X-Docker-Endpoints`; undefined means the Host header. */
   endpoints: string | undefined;
   standalone: boolean;
+  /** What `GET /` says, as docker-registry's `issue`. */
+  issue?: string;
+  /** Name of the configuration's flavor, for `X-Docker-Registry-Config`; undefined leaves the header out. */
+  flavor?: string;
+  /** Whether images come from an upstream registry where they are missing here: `_ping` says so. */
+  mirror?: boolean;
+  /** False takes search away, as docker-registry without a `search_backend`. */
+  search?: boolean;
+  /** A web server in front sends files below `root` itself, under the internal location `prefix`. */
+  accelRedirect?: { prefix: string; root: string };
 }
 
 /** Everything a protocol is given. */

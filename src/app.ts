@@ -1,6 +1,7 @@
 import Koa, { type Context } from 'koa';
 import type { Protocol } from '../protocols/protocol.ts';
 import { type Registry, registryError } from '../protocols/registry.ts';
+import { v1 } from '../protocols/v1/index.ts';
 import { v2 } from '../protocols/v2/index.ts';
 import { RegistryError } from '../storage/errors.ts';
 import type { AccessLog } from './access-log.ts';
@@ -21,6 +22,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   if (options.accessLog) app.use(requestLog(options.accessLog));
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
+  if (options.protocols.v1) protocols.push(v1(registry));
   for (const protocol of protocols) app.use(mount(protocol, registry));
   app.use((ctx) => {
     if (ctx.path === '/') {
@@ -41,21 +43,24 @@ function mount(protocol: Protocol, registry: Registry): Koa.Middleware {
     notImplemented: () => registryError('METHOD_NOT_ALLOWED', 'method not known here'),
   }) as unknown as Koa.Middleware;
   return async (ctx, next) => {
-    if (!owns(protocol.prefix, ctx.path)) return next();
+    if (!owns(protocol, ctx.path)) return next();
     try {
       protocol.enter?.(ctx);
-      await routes(ctx, () => methods(ctx, unknownPath));
+      await routes(ctx, () => methods(ctx, () => refuseUnknownPath(ctx)));
     } catch (error) {
       renderFailure(ctx, protocol, registry, error);
     }
   };
 }
 
-function owns(prefix: string, path: string): boolean {
-  return path.startsWith(prefix) && (path.length === prefix.length || path[prefix.length] === '/');
+function owns({ prefix, alsoServes }: Protocol, path: string): boolean {
+  if (path.startsWith(prefix)) return path.length === prefix.length || path[prefix.length] === '/';
+  return alsoServes?.includes(path) ?? false;
 }
 
-async function unknownPath(): Promise<void> {
+/** Leaves a known path with a wrong method to `allowedMethods`, which looks after this. */
+async function refuseUnknownPath(ctx: Context): Promise<void> {
+  if (allowedMethods(ctx) !== '') return;
   throw registryError('NOT_FOUND', 'nothing is served at this path');
 }
 
