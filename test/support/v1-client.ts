@@ -51,10 +51,14 @@ export class V1Client {
     await session.ping('/v2/');
     await pingV1(session);
     const { username, password, email = 'user@example.test' } = credentials;
-    if (session.engine.registersFirst) {
+    const { registerAgent } = session.engine;
+    if (registerAgent !== undefined) {
       const answer = await session.ping('/v1/users/', {
         method: 'POST',
-        headers: { 'content-type': 'application/json; charset=utf-8' },
+        headers: {
+          'user-agent': registerAgent,
+          'content-type': 'application/json; charset=utf-8',
+        },
         body: JSON.stringify({ username, password, auth: '', email }),
       });
       if (answer.status === 201) return 'Account created';
