@@ -23,9 +23,18 @@ class TinyRegistry {
     if (this.change(line, response)) return;
     const path = (request.url ?? '').replace('/repositories/library/', '/repositories/');
     if (path === '/v1/_ping') response.setHeader('x-docker-registry-version', '1').end('{}');
-    else if (path.startsWith('/v2/')) response.writeHead(404).end('404 page not found');
+    else if (path.startsWith('/v1/users/')) this.#user(request, response);
+    else if (path.startsWith('/v1/search')) {
+      const results = [{ name: 'team/app', description: '' }];
+      response.end(JSON.stringify({ query: 'app', num_results: 1, results }));
+    } else if (path.startsWith('/v2/')) response.writeHead(404).end('404 page not found');
     else if (request.method === 'PUT') this.#put(path, body, request, response);
     else this.#get(path, request, response);
+  }
+
+  #user(request: IncomingMessage, response: ServerResponse): void {
+    const known = request.headers.authorization === `Basic ${btoa('user:secret')}`;
+    response.writeHead(request.method === 'GET' && known ? 200 : 401).end('{}');
   }
 
   #put(path: string, body: Buffer, request: IncomingMessage, response: ServerResponse): void {
@@ -188,6 +197,29 @@ describe('the V1 client', () => {
       await assert.rejects(push, message);
     });
   }
+
+  it('registers before it logs in as old engines do, and takes a 401 to that as the cue', async () => {
+    const credentials = { username: 'user', password: 'secret' };
+    const client = (version: '1.5.0' | '1.13.1') => new V1Client(url, version).login(credentials);
+    assert.equal(await client('1.5.0'), 'Login Succeeded');
+    assert.equal(await client('1.13.1'), 'Login Succeeded');
+    const lines = registry.log.map((entry) => entry.line).filter((line) => line.includes('users'));
+    assert.deepEqual(lines, ['POST /v1/users/', 'GET /v1/users/', 'GET /v1/users/']);
+    const wrong = new V1Client(url).login({ username: 'user', password: 'guess' });
+    await assert.rejects(wrong, /Wrong login/);
+  });
+
+  it('searches, with a count from 1.12 on', async () => {
+    for (const version of ['1.5.0', '1.13.1'] as const) {
+      const found = await new V1Client(url, version).search('app');
+      assert.deepEqual(
+        found.map(({ name }) => name),
+        ['team/app'],
+      );
+    }
+    const lines = registry.log.map((entry) => entry.line).filter((line) => line.includes('search'));
+    assert.deepEqual(lines, ['GET /v1/search?q=app', 'GET /v1/search?q=app&n=25']);
+  });
 
   it('has its wrong checksum refused', async () => {
     const chain = makeV1Chain({ seed: 5, layers: 1 });

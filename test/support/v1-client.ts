@@ -51,10 +51,14 @@ export class V1Client {
     await session.ping('/v2/');
     await pingV1(session);
     const { username, password, email = 'user@example.test' } = credentials;
-    if (session.engine.registersFirst) {
-      const answer = await session.registry('/users/', {
+    const { registerAgent } = session.engine;
+    if (registerAgent !== undefined) {
+      const answer = await session.ping('/v1/users/', {
         method: 'POST',
-        headers: { 'content-type': 'application/json; charset=utf-8' },
+        headers: {
+          'user-agent': registerAgent,
+          'content-type': 'application/json; charset=utf-8',
+        },
         body: JSON.stringify({ username, password, auth: '', email }),
       });
       if (answer.status === 201) return 'Account created';
@@ -63,8 +67,11 @@ export class V1Client {
         throw new V1Error(`Registration: ${errorTextOf(answer)}`, answer.status);
       }
     }
-    const answer = await session.registry('/users/', {
-      headers: { authorization: basicOf(credentials) },
+    const answer = await session.ping('/v1/users/', {
+      headers: {
+        'user-agent': session.engine.userAgent,
+        authorization: basicOf(credentials),
+      },
     });
     if (answer.status === 200) return 'Login Succeeded';
     if (answer.status === 401) throw new V1Error('Wrong login/password, please try again', 401);

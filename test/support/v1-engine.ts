@@ -27,8 +27,8 @@ export interface Engine {
   readsOneTag: boolean;
   /** Reads every JSON first, then up to three layers at once. */
   parallelLayers: boolean;
-  /** Registers with POST before it logs in with GET. */
-  registersFirst: boolean;
+  /** Registers with POST, under this agent, before it logs in with GET; undefined: only GET. */
+  registerAgent: string | undefined;
   /** Asks for `n=25` results. */
   searchesWithCount: boolean;
 }
@@ -57,7 +57,7 @@ const V1_5: Engine = {
   tagsEveryImage: false,
   readsOneTag: false,
   parallelLayers: false,
-  registersFirst: true,
+  registerAgent: GO_AGENT,
   searchesWithCount: false,
 };
 
@@ -84,6 +84,7 @@ const V1_9: Engine = {
   version: '1.9.1',
   userAgent: agent('1.9.1', 'go1.4.3', 'a34a1d5'),
   pingAgent: agent('1.9.1', 'go1.4.3', 'a34a1d5'),
+  registerAgent: agent('1.9.1', 'go1.4.3', 'a34a1d5'),
   pings: false,
   needsToken: false,
   emptyCredentials: false,
@@ -95,6 +96,7 @@ const V1_10: Engine = {
   version: '1.10.3',
   userAgent: agent('1.10.3', 'go1.5.3', '20f81dd'),
   pingAgent: agent('1.10.3', 'go1.5.3', '20f81dd'),
+  registerAgent: agent('1.10.3', 'go1.5.3', '20f81dd'),
   triesV2Anyway: true,
   parallelLayers: true,
 };
@@ -104,7 +106,7 @@ const V1_13: Engine = {
   version: '1.13.1',
   userAgent: agent('1.13.1', 'go1.7.5', '092cba3') + client('1.13.1'),
   pingAgent: agent('1.13.1', 'go1.7.5', '092cba3') + client('1.13.1'),
-  registersFirst: false,
+  registerAgent: undefined,
   searchesWithCount: true,
 };
 

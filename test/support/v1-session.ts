@@ -52,9 +52,10 @@ export class V1Session {
     return `${this.#endpoint ?? this.#base}/v1`;
   }
 
-  /** A request with the ping's own agent and no credentials. */
-  ping(path: string): Promise<Answer> {
-    return this.#send(this.#base + path, { headers: { 'user-agent': this.engine.pingAgent } });
+  /** A request with the ping's own agent, and no credentials but those among the headers. */
+  ping(path: string, call: Call = {}): Promise<Answer> {
+    const headers = { 'user-agent': this.engine.pingAgent, ...call.headers };
+    return this.#send(this.#base + path, { ...call, headers });
   }
 
   /** A request to the index role: `X-Docker-Token: true`, Basic credentials, tokens and endpoints remembered. */
