@@ -101,6 +101,13 @@ describe('rule P', () => {
     assert.equal(await pick(index, 'linux/386'), digestOf('386'));
     assert.equal(await pick(index, 'darwin/amd64'), digestOf('mac'));
   });
+  it('takes an architecture for no more than a name', async () => {
+    const index = indexOf(
+      manifest('a', { os: 'linux', architecture: 'constructor' }),
+      manifest('b', amd64),
+    );
+    assert.equal(await pick(index, 'linux/amd64'), digestOf('b'));
+  });
   it('gives other architectures the asked variant, then none', async () => {
     const index = indexOf(
       manifest('none', { os: 'linux', architecture: 'ppc64le' }),
