@@ -11,15 +11,15 @@ export interface PlatformLoader {
 }
 
 const MAX_NESTING = 4;
-const ARCHITECTURES: Record<string, string> = {
-  x86_64: 'amd64',
-  'x86-64': 'amd64',
-  aarch64: 'arm64',
-  armhf: 'arm/v7',
-  armel: 'arm/v6',
-  i386: '386',
-  i686: '386',
-};
+const ARCHITECTURES = new Map([
+  ['x86_64', 'amd64'],
+  ['x86-64', 'amd64'],
+  ['aarch64', 'arm64'],
+  ['armhf', 'arm/v7'],
+  ['armel', 'arm/v6'],
+  ['i386', '386'],
+  ['i686', '386'],
+]);
 
 /** `os/arch[/variant]` in any spelling; undefined for anything else. */
 export function parsePlatform(text: string): Platform | undefined {
@@ -126,7 +126,7 @@ function normalise(platform: Platform): Platform {
   const lower = platform.os.toLowerCase();
   const os = lower === 'macos' ? 'darwin' : lower;
   const named = platform.architecture.toLowerCase();
-  const [architecture = '', implied] = (ARCHITECTURES[named] ?? named).split('/');
+  const [architecture = '', implied] = (ARCHITECTURES.get(named) ?? named).split('/');
   const variant = platform.variant?.toLowerCase() || implied;
   const common = `${architecture}/${variant}`;
   if (!variant || common === 'arm64/v8' || common === 'amd64/v1') return { os, architecture };

@@ -1,6 +1,5 @@
 import {
-  type GoField,
-  type GoType,
+  always,
   goBool,
   goInt64,
   goPointer,
@@ -11,6 +10,7 @@ import {
   goStrSlice,
   goStruct,
   goTime,
+  unlessEmpty,
 } from './go-types.ts';
 import { parseJson } from './json-scanner.ts';
 
@@ -66,14 +66,6 @@ export interface V1Image {
   architecture: string;
   os: string;
   size: bigint;
-}
-
-function always<T>(name: string, type: GoType<T>): GoField<T> {
-  return { name, type, omitEmpty: false };
-}
-
-function unlessEmpty<T>(name: string, type: GoType<T>): GoField<T> {
-  return { name, type, omitEmpty: true };
 }
 
 const healthConfig = goStruct<HealthConfig>({
