@@ -121,11 +121,17 @@ function single(header: string | string[] | undefined): string | undefined {
 
 /** The address of one of our paths, as a Location header gives it. */
 export function urlFor(request: IncomingMessage, policy: UrlPolicy, path: string): string {
-  if (policy.host) return `${policy.host}${path}`;
+  if (policy.host) return `${baseOf(policy.host, policy.prefix)}${path}`;
   if (policy.relative) return `${policy.prefix}${path}`;
   const { scheme, host } = originOf(request);
   if (!/^[A-Za-z0-9.:[\]_-]+$/.test(host)) return `${policy.prefix}${path}`;
   return `${scheme}://${host}${policy.prefix}${path}`;
+}
+
+/** An operator who runs behind a prefix may write it into the host as well, or leave it out. */
+function baseOf(host: string, prefix: string): string {
+  const base = host.replace(/\/+$/, '');
+  return /^https?:\/\/[^/]+$/i.test(base) ? `${base}${prefix}` : base;
 }
 
 /** A Link header to the next page (OCI distribution-spec "Listing Tags"): path-relative, `last` before `n`. */

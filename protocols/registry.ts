@@ -143,6 +143,12 @@ export interface V1Options {
   accelRedirect?: { prefix: string; root: string };
 }
 
+/** What the V2 protocol can be told apart from content and limits. */
+export interface V2Options {
+  /** False shows `/v2/` also to engines up to 1.5, whose draft of V2 cannot push (v1-clients.md). Default true. */
+  hideFromOldEngines?: boolean;
+}
+
 /** Everything a protocol is given. */
 export interface Registry {
   content: ContentStore;
@@ -156,4 +162,5 @@ export interface Registry {
   /** Whether manifests, tags and blobs may be deleted. */
   deletion: boolean;
   v1: V1Options;
+  v2?: V2Options;
 }

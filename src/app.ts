@@ -6,6 +6,7 @@ import { v2 } from '../protocols/v2/index.ts';
 import { RegistryError } from '../storage/errors.ts';
 import type { AccessLog } from './access-log.ts';
 import { requestLog } from './request-log.ts';
+import { routePath, withoutPrefix } from './route-path.ts';
 
 export interface AppOptions {
   /** Which protocols are served. */
@@ -34,19 +35,35 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   return app;
 }
 
-/** Gives a protocol its own errors, its own 404 and its own 405, for everything below its prefix. */
+/** The path that @koa/router matches on, where it is not the one of the request. */
+interface RoutedContext {
+  newRouterPath?: string;
+  matched?: { methods: string[] }[];
+}
+
+/**
+ * Gives a protocol its own errors, its own 404, 405 and OPTIONS, for everything below its prefix, which lies below
+ * the registry's prefix (v2.md 1.2).
+ */
 function mount(protocol: Protocol, registry: Registry): Koa.Middleware {
   const routes = protocol.router.routes() as unknown as Koa.Middleware;
-  const methods = protocol.router.allowedMethods({
-    throw: true,
-    methodNotAllowed: () => registryError('METHOD_NOT_ALLOWED', 'method not allowed here'),
-    notImplemented: () => registryError('METHOD_NOT_ALLOWED', 'method not known here'),
-  }) as unknown as Koa.Middleware;
+  const { prefix } = registry.urls;
   return async (ctx, next) => {
-    if (!owns(protocol, ctx.path)) return next();
+    const raw = withoutPrefix(ctx.path, prefix);
+    if (raw === undefined) return next();
+    const routed = protocol.cleanPaths ? routePath(raw) : ({ kind: 'route', path: raw } as const);
+    const clean = routed.kind === 'invalid' ? raw : routed.path;
+    if (!owns(protocol, raw) && !owns(protocol, clean)) return next();
     try {
       protocol.enter?.(ctx);
-      await routes(ctx, () => methods(ctx, () => refuseUnknownPath(ctx)));
+      refuseAmbiguity(ctx);
+      if (routed.kind === 'invalid') throw registryError('NAME_INVALID', routed.reason);
+      if (!owns(protocol, clean)) {
+        throw registryError('NAME_INVALID', `the path leads out of ${protocol.prefix}/`);
+      }
+      if (routed.kind === 'moved') return moved(ctx, `${prefix}${clean}${ctx.search}`);
+      (ctx as RoutedContext).newRouterPath = clean;
+      await routes(ctx, async () => noRoute(ctx));
     } catch (error) {
       renderFailure(ctx, protocol, registry, error);
     }
@@ -58,16 +75,49 @@ function owns({ prefix, alsoServes }: Protocol, path: string): boolean {
   return alsoServes?.includes(path) ?? false;
 }
 
-/** Leaves a known path with a wrong method to `allowedMethods`, which looks after this. */
-async function refuseUnknownPath(ctx: Context): Promise<void> {
-  if (allowedMethods(ctx) !== '') return;
-  throw registryError('NOT_FOUND', 'nothing is served at this path');
+/** Refuses requests that a proxy in front might read in another way than we do (RFC 9112 sections 3.2 and 6.1). */
+function refuseAmbiguity(ctx: Context): void {
+  const { req } = ctx;
+  let hosts = 0;
+  for (let at = 0; at < req.rawHeaders.length; at += 2) {
+    if (req.rawHeaders[at]?.toLowerCase() === 'host') hosts += 1;
+  }
+  if (hosts > 1 || (hosts === 0 && req.httpVersion === '1.1')) {
+    throw registryError('REQUEST_INVALID', `the request has ${hosts} Host headers; send one`);
+  }
+  const coding = req.headers['transfer-encoding'];
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
+    throw registryError('REQUEST_INVALID', 'the only transfer coding understood is chunked');
+  }
+}
+
+function moved(ctx: Context, location: string): void {
+  ctx.status = 301;
+  ctx.set('Location', location);
+  ctx.body = '';
+  ctx.remove('Content-Type');
+}
+
+/** No route took the request: the path has none for this method, or none at all. */
+function noRoute(ctx: Context): void {
+  const allowed = allowedMethods(ctx);
+  if (allowed.length === 0) throw registryError('NOT_FOUND', 'nothing is served at this path');
+  if (ctx.method !== 'OPTIONS') {
+    throw registryError(
+      'METHOD_NOT_ALLOWED',
+      `${ctx.method} is not offered here, only ${allowed.join(', ')}`,
+    );
+  }
+  ctx.set('Allow', allowed.join(', '));
+  ctx.status = 200;
+  ctx.body = '';
+  ctx.remove('Content-Type');
 }
 
 function renderFailure(ctx: Context, protocol: Protocol, registry: Registry, error: unknown): void {
   if (error instanceof RegistryError) {
-    if (error.code === 'METHOD_NOT_ALLOWED') ctx.set('Allow', allowedMethods(ctx));
     protocol.renderError(ctx, error);
+    if (ctx.status === 405) ctx.set('Allow', methodsLeft(ctx, registry).join(', '));
     return;
   }
   registry.log.error('request failed', {
@@ -79,7 +129,16 @@ function renderFailure(ctx: Context, protocol: Protocol, registry: Registry, err
   protocol.renderError(ctx, registryError('UNKNOWN', 'unknown error', { cause: error }));
 }
 
-function allowedMethods(ctx: Context): string {
-  const matched = (ctx as { matched?: { methods: string[] }[] }).matched ?? [];
-  return [...new Set(matched.flatMap((layer) => layer.methods))].join(', ');
+/** The methods of every route that matches the path. */
+function allowedMethods(ctx: Context): string[] {
+  const matched = (ctx as RoutedContext).matched ?? [];
+  return [...new Set(matched.flatMap((layer) => layer.methods))];
+}
+
+/** What a 405 names (RFC 9110 section 15.5.6): not the method that it refuses, nor a write to a read-only registry. */
+function methodsLeft(ctx: Context, registry: Registry): string[] {
+  const reads = ['GET', 'HEAD'];
+  return allowedMethods(ctx).filter(
+    (method) => method !== ctx.method && (!registry.readOnly || reads.includes(method)),
+  );
 }

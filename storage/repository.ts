@@ -89,7 +89,10 @@ export class Repository {
   async mount(digest: Digest, from: Repository | undefined): Promise<boolean> {
     if (from) {
       const found = await from.blobs.find(digest);
-      if (found?.canonical !== digest) return false;
+      if (!found) return false;
+      await this.blobs.link(found.canonical);
+      if (found.canonical !== digest) await this.blobs.link(digest, found.canonical);
+      return true;
     } else if ((await this.#parts.blobs.size(digest)) === undefined) {
       return false;
     }

@@ -12,7 +12,8 @@ import type { Accept } from './accept.ts';
 
 /**
  * The form of a tagged image that the client can read (v2.md 1.8): as stored where it takes that, the linux/amd64
- * child of a manifest list for clients before lists. Throws MANIFEST_UNKNOWN that says what is stored.
+ * child of a manifest list for clients before lists. Throws MANIFEST_UNKNOWN or MANIFEST_INVALID that says what is
+ * stored.
  */
 export async function chooseForm(
   _registry: Registry,
@@ -22,11 +23,27 @@ export async function chooseForm(
   accept: Accept,
 ): Promise<Manifest> {
   const { mediaType } = stored.descriptor;
-  if (accept.takes(mediaType)) return stored;
-  if (mediaType === DOCKER_MANIFEST_LIST && accept.names(DOCKER_MANIFEST)) {
+  if (accept.takes(mediaType) || mediaType !== DOCKER_MANIFEST_LIST) {
+    return readable(stored, accept);
+  }
+  if (accept.names(DOCKER_MANIFEST)) {
     const child = await defaultChild(repository, stored);
     if (child) return child;
+    throw registryError(
+      'MANIFEST_UNKNOWN',
+      'manifest list found, but it has no linux/amd64 image, and accept header does not support lists',
+    );
   }
+  throw registryError('MANIFEST_INVALID', 'Schema 2 manifest not supported by client');
+}
+
+/**
+ * A manifest as it is stored. The OCI types are refused to a client that names only others, as distribution does;
+ * docker's own types go to anybody (v2.md 1.8). Throws MANIFEST_UNKNOWN.
+ */
+export function readable(stored: Manifest, accept: Accept): Manifest {
+  const { mediaType } = stored.descriptor;
+  if (accept.takes(mediaType)) return stored;
   if (mediaType === OCI_MANIFEST) throw unreadable('OCI manifest', 'OCI manifests');
   if (mediaType === OCI_INDEX) throw unreadable('OCI index', 'OCI indexes');
   return stored;

@@ -2,12 +2,12 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { algorithmOf, type Digest, digestOf, parseDigest } from '../../storage/digest.ts';
 import { type Manifest, parseManifest } from '../../storage/manifest.ts';
-import { parseTag, type Tag } from '../../storage/names.ts';
+import { isTag, parseTag, type Tag } from '../../storage/names.ts';
 import { matchesEtag, queryValues, readBody, sendEmpty, urlFor } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { Accept } from './accept.ts';
 import { requireDeletion } from './blobs.ts';
-import { chooseForm } from './forms.ts';
+import { chooseForm, readable } from './forms.ts';
 import { enter, type RepositoryRequest, report } from './request.ts';
 
 /** More tags in one request than any client needs (spec main, end-7b: at least ten must work). */
@@ -26,16 +26,26 @@ function parseReference(text: string): Reference {
   return text.includes(':') ? { digest: parseDigest(text) } : { tag: parseTag(text) };
 }
 
+/** The reference of a pull: nothing can be stored under a malformed tag, so that is a plain 404 (end-3). */
+function parseWanted(text: string, name: string): Reference {
+  if (text.includes(':') || isTag(text)) return parseReference(text);
+  const tag = text.slice(0, 200);
+  throw registryError('MANIFEST_UNKNOWN', `manifest unknown: ${tag} in ${name} is not a tag`, {
+    detail: `unknown tag=${tag}`,
+  });
+}
+
 /** `GET` and `HEAD /v2/<name>/manifests/<reference>` (end-3, v2.md 1.8). */
 async function getManifest(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, ['pull']);
-  const reference = parseReference(String(ctx.params.reference));
+  const { repository } = request;
+  const reference = parseWanted(String(ctx.params.reference), repository.name);
   const accept = new Accept(ctx.req.headers.accept);
   const stored = await find(request, reference);
   const manifest =
     reference.tag !== undefined
-      ? await chooseForm(registry, request.repository, reference.tag, stored, accept)
-      : stored;
+      ? await chooseForm(registry, repository, reference.tag, stored, accept)
+      : readable(stored, accept);
   const { mediaType, digest, size } = manifest.descriptor;
   ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
   if (reference.tag !== undefined) ctx.set('Vary', 'Accept');
@@ -72,7 +82,9 @@ async function putManifest(ctx: Context, registry: Registry): Promise<void> {
   const reference = parseReference(String(ctx.params.reference));
   const tags = tagsToSet(ctx, reference);
   const { repository } = request;
-  await checkPreconditions(ctx, request, reference);
+  const current = isConditional(ctx)
+    ? await checkPreconditions(ctx, request, reference)
+    : undefined;
   const bytes = await readBody(ctx.req, registry.limits.manifestBytes);
   const declared = ctx.get('content-type').split(';')[0]?.trim().toLowerCase() || undefined;
   const algorithm = reference.digest && algorithmOf(reference.digest);
@@ -84,8 +96,13 @@ async function putManifest(ctx: Context, registry: Registry): Promise<void> {
     );
   }
   const manifest = parseManifest(bytes, declared, algorithm);
-  await repository.putManifest(manifest, tags);
   const { digest } = manifest.descriptor;
+  if (isConditional(ctx) && reference.tag !== undefined) {
+    await repository.putManifest(manifest, []);
+    await repository.tags.swap(reference.tag, digest, current);
+  } else {
+    await repository.putManifest(manifest, tags);
+  }
   for (const tag of tags.length > 0 ? tags : [undefined]) {
     report(ctx, registry, request, 'push', manifest.descriptor, tag && { tag });
   }
@@ -105,22 +122,28 @@ function tagsToSet(ctx: Context, reference: Reference): Tag[] {
   return [...new Set(tags)];
 }
 
-/** If-Match and If-None-Match on a push compare with what the reference names now (spec main). */
+function isConditional(ctx: Context): boolean {
+  return ctx.get('if-match') !== '' || ctx.get('if-none-match') !== '';
+}
+
+/**
+ * If-Match and If-None-Match on a push compare with what the reference names now (spec main, "Pushing Manifests"),
+ * which is given back so that the tag can be swapped for exactly that. Throws PRECONDITION_FAILED.
+ */
 async function checkPreconditions(
   ctx: Context,
   { repository }: RepositoryRequest,
   reference: Reference,
-): Promise<void> {
+): Promise<Digest | undefined> {
   const ifMatch = ctx.get('if-match');
   const ifNoneMatch = ctx.get('if-none-match');
-  if (!ifMatch && !ifNoneMatch) return;
   const current =
     reference.tag !== undefined
       ? await repository.tags.resolve(reference.tag)
       : (await repository.manifests.get(reference.digest))?.descriptor.digest;
   const matched = !ifMatch || (current !== undefined && matchesEtag(ifMatch, current));
   const unwanted = ifNoneMatch && current !== undefined && matchesEtag(ifNoneMatch, current);
-  if (matched && !unwanted) return;
+  if (matched && !unwanted) return current;
   throw registryError('PRECONDITION_FAILED', `the reference names ${current ?? 'nothing'} now`, {
     detail: current,
   });
