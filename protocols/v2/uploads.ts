@@ -10,7 +10,12 @@ import {
   parseDigest,
 } from '../../storage/digest.ts';
 import { hasCode } from '../../storage/errors.ts';
-import { isRepositoryName, parseUploadId, type UploadId } from '../../storage/names.ts';
+import {
+  isRepositoryName,
+  parseUploadId,
+  type RepositoryName,
+  type UploadId,
+} from '../../storage/names.ts';
 import { queryValue, sendEmpty, urlFor } from '../http.ts';
 import { ChallengeError, type Registry, registryError } from '../registry.ts';
 import { authorize, enter, type RepositoryRequest, report } from './request.ts';
@@ -117,11 +122,13 @@ async function mountFromAnywhere(
   { repository, session }: RepositoryRequest,
   digest: Digest,
 ): Promise<boolean> {
-  if ((await registry.content.blobs.size(digest)) === undefined) return false;
-  for (const name of await registry.content.catalog.all()) {
-    if (!session.may({ type: 'repository', name, action: 'pull' })) continue;
-    if (await repository.mount(digest, registry.content.repository(name))) return true;
-  }
+  const { content } = registry;
+  const mountFrom = async (name: RepositoryName): Promise<boolean> =>
+    session.may({ type: 'repository', name, action: 'pull' }) &&
+    (await repository.mount(digest, content.repository(name)));
+  if ((await content.blobs.size(digest)) === undefined) return false;
+  for (const name of await content.catalog.all()) if (await mountFrom(name)) return true;
+  for await (const name of content.catalog.everywhere()) if (await mountFrom(name)) return true;
   return false;
 }
 
