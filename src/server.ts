@@ -101,6 +101,7 @@ export class HttpServer {
     this.#draining = true;
     this.#stopWatching();
     for (const socket of this.#connections.keys()) socket.destroy();
+    this.#connections.clear();
     this.#server.close();
   }
 

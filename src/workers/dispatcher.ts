@@ -13,6 +13,8 @@ interface Lane {
   /** All connections it was ever given; decides between equals. */
   total: number;
   unconfirmed: Map<number, Socket>;
+  /** Gets nothing more; what it has, it may finish. */
+  retired: boolean;
 }
 
 /**
@@ -30,13 +32,19 @@ export class Dispatcher {
   }
 
   add(target: Target): void {
-    this.#lanes.set(target, { target, open: 0, total: 0, unconfirmed: new Map() });
+    this.#lanes.set(target, { target, open: 0, total: 0, unconfirmed: new Map(), retired: false });
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const socket of waiting) this.dispatch(socket);
   }
 
-  /** No more connections for this target; what it had not confirmed goes to others. */
+  /** No more connections for this target, which lives and may still confirm those on their way. */
+  retire(target: Target): void {
+    const lane = this.#lanes.get(target);
+    if (lane !== undefined) lane.retired = true;
+  }
+
+  /** The target is dead: what it had not confirmed goes to others. */
   remove(target: Target): void {
     const lane = this.#lanes.get(target);
     this.#lanes.delete(target);
@@ -63,6 +71,17 @@ export class Dispatcher {
     unconfirmed?.delete(id);
   }
 
+  /** The target leaves and has not touched this connection: it goes to another. */
+  refuse(target: Target, id: number): void {
+    const lane = this.#lanes.get(target);
+    const socket = lane?.unconfirmed.get(id);
+    if (lane === undefined || socket === undefined) return;
+    lane.retired = true;
+    lane.open -= 1;
+    lane.unconfirmed.delete(id);
+    this.dispatch(socket);
+  }
+
   closed(target: Target): void {
     const lane = this.#lanes.get(target);
     if (lane !== undefined) lane.open -= 1;
@@ -77,6 +96,7 @@ export class Dispatcher {
   #leastLoaded(): Lane | undefined {
     let best: Lane | undefined;
     for (const lane of this.#lanes.values()) {
+      if (lane.retired) continue;
       if (best === undefined || isFreer(lane, best)) best = lane;
     }
     return best;

@@ -47,8 +47,11 @@ export class Master {
     this.#events = {
       ready: (worker) => this.#dispatcher.add(worker),
       accepted: (worker, id) => this.#dispatcher.confirm(worker, id),
+      refused: (worker, id) => this.#dispatcher.refuse(worker, id),
       closed: (worker) => this.#dispatcher.closed(worker),
       recycle: (worker) => void this.#replace(worker),
+      // Not at its exit: a confirmation may still be on the way, and two workers must not serve one connection.
+      silent: (worker) => this.#dispatcher.remove(worker),
       exit: (worker) => this.#onExit(worker),
     };
   }
@@ -153,7 +156,7 @@ export class Master {
   }
 
   #dismiss(worker: WorkerProcess, seconds: number): void {
-    this.#dispatcher.remove(worker);
+    this.#dispatcher.retire(worker);
     worker.drain(seconds);
     setTimeout(() => worker.kill(), Math.min(seconds * 1000 + LATENESS_MS, 2 ** 31 - 1)).unref();
   }
@@ -216,7 +219,7 @@ export class Master {
 
   #onExit(worker: WorkerProcess): void {
     this.#workers.delete(worker);
-    this.#dispatcher.remove(worker);
+    this.#dispatcher.retire(worker);
     if (this.#workers.size === 0) this.#onEmpty?.();
     if (this.#stopping || worker.leaving) return;
     const infant = Date.now() - worker.started < INFANT_MS;

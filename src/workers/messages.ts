@@ -14,6 +14,8 @@ export type ToMaster =
   | { type: 'beat' }
   /** The worker holds the connection now, so the master may let go of it. */
   | { type: 'accepted'; id: number }
+  /** The worker is leaving and has not touched the connection. */
+  | { type: 'refused'; id: number }
   | { type: 'closed' }
   /** The worker has served its share of requests, and will go once another has taken its place. */
   | { type: 'recycle' };

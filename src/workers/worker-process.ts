@@ -11,8 +11,11 @@ const ENTRY = join(import.meta.dirname, `entry${extname(import.meta.filename)}`)
 export interface WorkerEvents {
   ready(worker: WorkerProcess): void;
   accepted(worker: WorkerProcess, id: number): void;
+  refused(worker: WorkerProcess, id: number): void;
   closed(worker: WorkerProcess): void;
   recycle(worker: WorkerProcess): void;
+  /** All that it ever said has been heard. */
+  silent(worker: WorkerProcess): void;
   exit(worker: WorkerProcess): void;
 }
 
@@ -45,6 +48,8 @@ export class WorkerProcess implements Target {
             return resolve(false);
           case 'accepted':
             return events.accepted(this, message.id);
+          case 'refused':
+            return events.refused(this, message.id);
           case 'closed':
             return events.closed(this);
           case 'recycle':
@@ -60,6 +65,7 @@ export class WorkerProcess implements Target {
         this.outcome = signal === null ? `code ${code}` : `signal ${signal}`;
         resolve(false);
         events.exit(this);
+        this.#whenHeard(() => events.silent(this));
       });
     });
   }
@@ -95,6 +101,15 @@ export class WorkerProcess implements Target {
 
   kill(): void {
     this.#child.kill('SIGKILL');
+  }
+
+  /**
+   * Calls back when the channel of a dead worker has been read to its end. Node gives no `disconnect` event while a
+   * handle that was sent is unacknowledged, which is just when it matters.
+   */
+  #whenHeard(callback: () => void): void {
+    if (this.#child.connected) setTimeout(() => this.#whenHeard(callback), 5);
+    else callback();
   }
 
   #tell(message: ToWorker): void {

@@ -10,14 +10,13 @@ const BEAT_MS = 1000;
 
 /** Serves the connections that the master sends, until it says to stop, or is gone. */
 export function runWorker(): void {
-  const early: Socket[] = [];
   let worker: Worker | undefined;
   process.on('message', (message: ToWorker, handle: unknown) => {
     if (message.type === 'start') {
       Worker.start(message.config).then(
         (started) => {
           worker = started;
-          for (const socket of early) started.accept(socket);
+          tell({ type: 'ready' });
         },
         (error: unknown) => {
           tell({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
@@ -26,20 +25,34 @@ export function runWorker(): void {
         },
       );
     } else if (message.type === 'connection') {
-      tell({ type: 'accepted', id: message.id });
-      // The client may have gone while the handle was on its way.
-      if (!(handle instanceof Socket)) tell({ type: 'closed' });
-      else if (worker === undefined) early.push(handle);
-      else worker.accept(handle);
-    } else if (message.type === 'drain') void worker?.drain(message.seconds);
+      takeConnection(worker, message.id, handle);
+    } else if (message.type === 'drain') leave(worker, message.seconds);
     else worker?.reopenLogs();
   });
   // A terminal sends these to the master as well, which then says what is to be done.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGTTIN', 'SIGTTOU'] as const)
     process.on(signal, () => {});
   process.on('SIGUSR1', () => worker?.reopenLogs());
-  process.on('SIGTERM', () => void worker?.drain());
-  process.on('disconnect', () => void worker?.drain());
+  process.on('SIGTERM', () => leave(worker));
+  process.on('disconnect', () => leave(worker));
+}
+
+function leave(worker: Worker | undefined, seconds?: number): void {
+  if (worker === undefined) process.exit();
+  void worker.drain(seconds);
+}
+
+function takeConnection(worker: Worker | undefined, id: number, handle: unknown): void {
+  const socket = handle instanceof Socket ? handle : undefined;
+  if (worker === undefined || worker.leaving) {
+    socket?.destroy();
+    tell({ type: 'refused', id });
+    return;
+  }
+  tell({ type: 'accepted', id });
+  // The client may have gone while the handle was on its way.
+  if (socket === undefined) tell({ type: 'closed' });
+  else worker.accept(socket);
 }
 
 class Worker {
@@ -48,7 +61,9 @@ class Worker {
   readonly #service: Service;
   readonly #server: HttpServer;
   readonly #recycleAfter: number;
-  #leaving = false;
+  #relieved = false;
+  /** Whether it takes no more connections. */
+  leaving = false;
 
   private constructor(config: Config, log: ProcessLogger, service: Service) {
     this.#config = config;
@@ -65,9 +80,7 @@ class Worker {
     const log = createLogger(config.log, { pid: process.pid });
     process.on('exit', () => log.flush());
     dropPrivileges(config.workers, log);
-    const worker = new Worker(config, log, await openService(config, log));
-    tell({ type: 'ready' });
-    return worker;
+    return new Worker(config, log, await openService(config, log));
   }
 
   accept(socket: Socket): void {
@@ -84,8 +97,8 @@ class Worker {
   }
 
   async drain(seconds = this.#config.http.drainSeconds): Promise<void> {
-    if (this.#leaving) return;
-    this.#leaving = true;
+    if (this.leaving) return;
+    this.leaving = true;
     const finished = await this.#server.drain(seconds);
     if (!finished)
       this.#log.warn('requests were cut off, the graceful timeout was over', { seconds });
@@ -97,8 +110,6 @@ class Worker {
     tell({ type: 'beat' });
     if (this.#server.served >= this.#recycleAfter) this.#askForRelief();
   }
-
-  #relieved = false;
 
   #askForRelief(): void {
     if (this.#relieved) return;
