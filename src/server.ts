@@ -10,6 +10,7 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../protocols/registry.ts';
+import { answerClientErrors, SERVER_OPTIONS } from './client-error.ts';
 import type { HttpConfig } from './config/http.ts';
 import { acceptsClient, TlsError, tlsOptions, watchCertificate } from './tls.ts';
 
@@ -38,7 +39,7 @@ export class HttpServer {
     this.#handler = handler;
     this.#server = createHttpServer(config);
     this.#server.on('request', (request, response) => this.#serve(request, response));
-    this.#server.on('clientError', refuseGarbage);
+    answerClientErrors(this.#server);
     if (config.tls !== undefined && this.#server instanceof TlsServer) {
       const { tls } = config;
       this.#server.on('secureConnection', (socket: TLSSocket) => {
@@ -155,6 +156,7 @@ function createHttpServer(config: HttpConfig): Server | TlsServer {
   const { timeouts, limits } = config;
   const options: ServerOptions = {
     // Node's own limit for a whole request would cut slow pushes; #onSilence looks at progress instead.
+    ...SERVER_OPTIONS,
     requestTimeout: 0,
     headersTimeout: timeouts.headersSeconds * 1000,
     keepAliveTimeout: timeouts.keepAliveSeconds * 1000,
@@ -176,23 +178,4 @@ function createHttpServer(config: HttpConfig): Server | TlsServer {
 
 function lastOfConnection(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('Connection', 'close');
-}
-
-const REFUSALS: Record<string, string> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-};
-
-/** Answers what is no HTTP at all, such as the TLS greeting that engines send first to any registry. */
-function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const status = REFUSALS[error.code ?? ''] ?? '400 Bad Request';
-  const body = JSON.stringify({
-    errors: [{ code: 'REQUEST_INVALID', message: status.slice(4).toLowerCase() }],
-  });
-  const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
-  socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);
 }

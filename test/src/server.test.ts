@@ -181,7 +181,7 @@ for (const [what, bytes, expected] of GARBAGE) {
     const { port } = await serve('{timeouts: {headers: 300ms}}', count);
     const text = await talk(connect(port, '127.0.0.1'), Buffer.from(bytes, 'latin1'));
     assert.match(text, expected);
-    assert.match(text, /\r\n\r\n\{"errors":\[\{"code":"REQUEST_INVALID"/);
+    assert.match(text, /\r\n\r\n\{"errors":\[\{"code":"UNSUPPORTED"/);
   });
 }
 
