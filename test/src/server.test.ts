@@ -48,7 +48,12 @@ afterEach(() => {
 /** Answers with the number of bytes that came, once all have. */
 const count: RequestListener = async (incoming, response) => {
   let bytes = 0;
-  for await (const chunk of incoming) bytes += chunk.length;
+  try {
+    for await (const chunk of incoming) bytes += chunk.length;
+  } catch {
+    // Some of these tests cut the request; then nobody waits for the answer.
+    return;
+  }
   response.end(String(bytes));
 };
 
