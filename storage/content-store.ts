@@ -86,7 +86,7 @@ export class ContentStore {
     const explicit = new ExplicitImages(driver, cacheBytes);
     this.lowering = new Lowering(driver, this.blobs, facts, bridge);
     this.#proofs = new Proofs(this.lowering, bridge.onProofFailure);
-    this.lifting = new Lifting(driver, this.blobs, facts, bridge.maxLayerBytes);
+    this.lifting = new Lifting(driver, this.blobs, facts);
     this.v1 = new V1View({
       driver,
       blobs: this.blobs,

@@ -1,8 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import type { BlobFacts, FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
 import { EMPTY_TAR_GZIP, EMPTY_TAR_GZIP_DIGEST } from './bridge/chain-id.ts';
 import { decompressed } from './bridge/layer-encoding.ts';
-import { type DerivedBlob, hasNoV2View, liftChain, type V2Layer } from './bridge/lift.ts';
+import {
+  type DerivedBlob,
+  hasNoV2View,
+  type LiftedImage,
+  liftChain,
+  type V1ChainLink,
+  type V2Layer,
+} from './bridge/lift.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import type { LayerRecord } from './explicit-images.ts';
@@ -37,40 +45,43 @@ export class Lifting {
   readonly #driver: StorageDriver;
   readonly #blobs: BlobStore;
   readonly #facts: FactStore;
-  readonly #maxBytes: number;
 
-  constructor(driver: StorageDriver, blobs: BlobStore, facts: FactStore, maxLayerBytes: number) {
+  constructor(driver: StorageDriver, blobs: BlobStore, facts: FactStore) {
     this.#driver = driver;
     this.#blobs = blobs;
     this.#facts = facts;
-    this.#maxBytes = maxLayerBytes;
   }
 
   /** Lifts a chain, base first, into `repository`; the tag is the caller's to set, last of all. */
   async lift(repository: Repository, chain: readonly ChainImage[]): Promise<Lifted> {
-    const lifted = liftChain(
-      chain.map(({ id, json, layer }) => ({
-        id,
-        json,
-        layer: { digest: layer.blob, size: layer.size },
-        facts: factsOf(layer),
-      })),
-    );
+    const lifted = liftChain(chain.map(chainLink));
     if (hasNoV2View(lifted)) return { reason: `${lifted.reason}: ${lifted.detail}` };
     for (const [index, layer] of lifted.layers.entries()) {
-      await this.#provide(layer, (chain[index] as ChainImage).layer);
+      await this.provide(layer, (chain[index] as ChainImage).layer.blob);
     }
+    const manifests = await this.store(repository, lifted);
+    const top = chain.at(-1) as ChainImage;
+    await this.#rememberOrigin(lifted.config.descriptor.digest, top.id);
+    return manifests;
+  }
+
+  /** Stores the V2 forms of an image, whose layers are stored, and links all of it into `repository`. */
+  async store(
+    repository: Repository,
+    lifted: LiftedImage,
+  ): Promise<{ schema2: Manifest; oci: Manifest }> {
     const { config } = lifted;
     await this.#blobs.put(config.bytes, config.descriptor.digest);
     const digests = new Set([config, ...lifted.layers].map(digestIn));
     await Promise.all([...digests].map((digest) => repository.blobs.link(digest)));
     const schema2 = parseManifest(lifted.schema2.bytes);
     const oci = parseManifest(lifted.oci.bytes);
-    const top = chain.at(-1) as ChainImage;
+    const forms: Forms = { oci: oci.descriptor.digest };
+    const path = bridgeRecord(schema2.descriptor.digest, 'forms');
     await Promise.all([
       repository.manifests.link(schema2),
       repository.manifests.link(oci),
-      this.#remember(config.descriptor.digest, top.id, schema2, oci),
+      this.#driver.put(path, JSON.stringify(forms)),
     ]);
     return { schema2, oci };
   }
@@ -85,37 +96,40 @@ export class Lifting {
     return (await readRecord<Forms>(this.#driver, bridgeRecord(schema2, 'forms')))?.oci;
   }
 
-  async #remember(
-    config: Digest,
-    imageId: V1ImageId,
-    schema2: Manifest,
-    oci: Manifest,
-  ): Promise<void> {
-    const forms: Forms = { oci: oci.descriptor.digest };
-    const path = bridgeRecord(schema2.descriptor.digest, 'forms');
-    await this.#driver.put(path, JSON.stringify(forms));
+  async #rememberOrigin(config: Digest, imageId: V1ImageId): Promise<void> {
     if (await this.origin(config)) return;
     const origin: Origin = { imageId };
     await this.#driver.put(bridgeRecord(config, 'origin'), JSON.stringify(origin));
   }
 
-  /** Sees to it that the blob which stands for a V1 layer is stored. */
-  async #provide(layer: V2Layer, stored: LayerRecord): Promise<void> {
+  /** Sees to it that the blob which V2 lists for a layer is stored; `stored` is the blob that has the layer. */
+  async provide(layer: V2Layer, stored: Digest): Promise<void> {
     if (layer.source === 'empty-tar') await this.#blobs.put(EMPTY_TAR_GZIP, EMPTY_TAR_GZIP_DIGEST);
-    if (layer.source === 'plain-tar') await this.#unpack(stored, layer.diffId);
+    if (layer.source === 'plain-tar') await this.#unpack(layer, stored);
   }
 
-  /** Keeps the plain tar of a layer that V2 clients could not read; its digest is the diff ID. */
-  async #unpack(layer: LayerRecord, diffId: Digest): Promise<void> {
+  /** Keeps the plain tar of a layer that its clients could not read; its digest is the diff ID. */
+  async #unpack({ diffId, size }: V2Layer, stored: Digest): Promise<void> {
     if ((await this.#blobs.size(diffId)) !== undefined) return;
-    const staged = blobTar(layer.blob);
-    await this.#driver.delete(staged, { durable: false });
-    const maxBytes = layer.diffSize ?? this.#maxBytes;
-    const source = decompressed(await this.#blobs.read(layer.blob), layer.encoding, { maxBytes });
-    const written = await this.#driver.append(staged, 0, source);
-    await this.#blobs.adopt(staged, diffId, written);
-    await this.#facts.record(diffId, { encoding: 'none', diffId, diffSize: written, rules: 1 });
+    const facts = await this.#facts.find(stored);
+    if (!facts) throw new Error(`${stored} is not stored`);
+    const staged = `${blobTar(stored)}-${randomUUID()}`;
+    try {
+      const source = decompressed(await this.#blobs.read(stored), facts.encoding, {
+        maxBytes: size,
+      });
+      const written = await this.#driver.append(staged, 0, source);
+      await this.#blobs.adopt(staged, diffId, written);
+    } finally {
+      await this.#driver.delete(staged, { durable: false });
+    }
+    await this.#facts.record(diffId, { encoding: 'none', diffId, diffSize: size, rules: 1 });
   }
+}
+
+/** An image of a chain as the pure bridge takes it. */
+export function chainLink({ id, json, layer }: ChainImage): V1ChainLink {
+  return { id, json, layer: { digest: layer.blob, size: layer.size }, facts: factsOf(layer) };
 }
 
 function factsOf({ encoding, diffId, diffSize }: LayerRecord): BlobFacts {

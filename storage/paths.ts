@@ -16,6 +16,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *       _v1/members                                                  V1 images that are readable through it, proved
  *       _v1/tags/<tag>                                               memo { imageId, manifest? }
  *       _v1/list                                                     V1 image list, as index clients sent it
+ *       _v1/schema1/<hex>                                            { tag, source } of a schema 1 form made for a tag
  *       _v1/records/<name>                                           properties, who pushed a tag
  *   docker/registry/v1/
  *     images/<hh>/<id>/json                                          image JSON, the bytes as sent
@@ -27,7 +28,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     images/<hh>/<id>/readers/<name with ~ for />                   manifests there that give the virtual image
  *     blobs/<alg>/<hh>/<hex>/{facts,tar}                             encoding and diff ID of a blob; digest of its plain tar
  *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
- *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain}                what the bridge made of a manifest, or made it of
+ *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
  *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
  */
 const V2 = '/docker/registry/v2';
@@ -82,6 +83,8 @@ export const v1Members = (name: RepositoryName): string => `${v1RepositoryRoot(n
 export const v1List = (name: RepositoryName): string => `${v1RepositoryRoot(name)}/list`;
 export const v1TagsRoot = (name: RepositoryName): string => `${v1RepositoryRoot(name)}/tags`;
 export const v1TagMemo = (name: RepositoryName, tag: Tag): string => `${v1TagsRoot(name)}/${tag}`;
+export const v1Schema1 = (name: RepositoryName, digest: Digest): string =>
+  `${v1RepositoryRoot(name)}/schema1/${hexOf(digest)}`;
 export const v1RepositoryRecord = (name: RepositoryName, record: string): string =>
   `${v1RepositoryRoot(name)}/records/${record}`;
 
