@@ -156,11 +156,14 @@ describe('typed V1Image', () => {
   for (const text of refused) {
     it(`refuses ${text}`, () => assert.throws(() => decodeV1Image(Buffer.from(text)), JsonError));
   }
-  it('refuses an integer of a million digits at once', () => {
+  it('refuses an integer of millions of digits without converting it', () => {
+    const digits = '9'.repeat(4_000_000);
+    const json = Buffer.from(`{"Size":${digits}}`);
     const started = performance.now();
-    const json = Buffer.from(`{"Size":${'9'.repeat(1_000_000)}}`);
     assert.throws(() => decodeV1Image(json), /64-bit integer/);
-    assert.ok(performance.now() - started < 500);
+    const refused = performance.now();
+    assert.ok(BigInt(digits) > 0n);
+    assert.ok(refused - started < performance.now() - refused);
   });
   it('keeps 64-bit integers past 2^53', () => {
     assert.match(roundTrip('{"Size":-9223372036854775808}'), /"Size":-9223372036854775808}$/);
