@@ -58,7 +58,7 @@ export const goInt64: GoType<bigint> = {
     if (kind === 'null') return previous;
     if (kind !== 'number') throw wrongType(span, 'an integer');
     const text = span.bytes.toString('latin1', span.start, span.end);
-    // The length first: BigInt takes quadratic time on a number of a million digits.
+    // The length first: BigInt needs seconds for a number of some million digits.
     if (
       text.length > 20 ||
       !/^-?\d+$/.test(text) ||

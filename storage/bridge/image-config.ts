@@ -64,7 +64,7 @@ export function historyEntryOf(image: V1Image, emptyLayer = false): HistoryEntry
   return { created, author, createdBy, comment, emptyLayer };
 }
 
-export function encodeHistory(history: readonly HistoryEntry[]): string {
+function encodeHistory(history: readonly HistoryEntry[]): string {
   return historyList.encode(history);
 }
 

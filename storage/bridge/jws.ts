@@ -11,6 +11,8 @@ import {
 } from 'node:crypto';
 import { storageError } from '../errors.ts';
 import { indentedJson, type JsonTree } from './indented-json.ts';
+import { JsonError } from './json-scanner.ts';
+import { jsonValue } from './json-value.ts';
 
 /** A document with more signatures is refused: each one costs the time of a verification. */
 const MAX_SIGNATURES = 32;
@@ -76,14 +78,14 @@ export function readSigned(document: Buffer): Buffer {
 }
 
 function readSignatures(document: Buffer): Signature[] {
-  const { signatures } = asObject(parse(document.toString()), 'the manifest');
+  const { signatures } = asObject(parse(document), 'the manifest');
   if (!Array.isArray(signatures)) throw invalid('the manifest has no list of signatures');
   return signatures.map(readSignature);
 }
 
 function readSignature(value: unknown): Signature {
   const block = asObject(value, 'a signature');
-  const fields = asObject(parse(base64Url(block.protected, 'protected').toString()), 'protected');
+  const fields = asObject(parse(base64Url(block.protected, 'protected')), 'protected');
   const { formatLength } = fields;
   if (typeof formatLength !== 'number' || !Number.isSafeInteger(formatLength) || formatLength < 0) {
     throw invalid('formatLength must be a number of bytes');
@@ -132,11 +134,14 @@ function base64Url(value: unknown, name: string): Buffer {
   return Buffer.from(value, 'base64url');
 }
 
-function parse(text: string): unknown {
+function parse(bytes: Buffer): unknown {
   try {
-    return JSON.parse(text);
+    return jsonValue(bytes);
   } catch (cause) {
-    throw storageError('MANIFEST_INVALID', 'the manifest is not JSON', { cause });
+    if (!(cause instanceof JsonError)) throw cause;
+    throw storageError('MANIFEST_INVALID', `the manifest is malformed: ${cause.message}`, {
+      cause,
+    });
   }
 }
 

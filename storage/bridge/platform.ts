@@ -1,6 +1,8 @@
 import { type Digest, isDigest } from '../digest.ts';
 import type { Descriptor, Platform } from '../manifest.ts';
 import { DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST } from '../media-types.ts';
+import { JsonError } from './json-scanner.ts';
+import { jsonValue } from './json-value.ts';
 
 /** How `pickManifest` gets at what an index only points to; undefined when it is not stored. */
 export interface PlatformLoader {
@@ -92,8 +94,9 @@ async function collectCandidates(
 function entriesOf(index: Buffer): Descriptor[] {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(index.toString());
-  } catch {
+    parsed = jsonValue(index);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
     return [];
   }
   const { manifests } = (parsed ?? {}) as { manifests?: unknown };

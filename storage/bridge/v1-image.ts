@@ -14,7 +14,7 @@ import {
 } from './go-types.ts';
 import { parseJson } from './json-scanner.ts';
 
-export interface HealthConfig {
+interface HealthConfig {
   test: readonly string[] | null;
   /** Nanoseconds. */
   interval: bigint;
@@ -23,7 +23,7 @@ export interface HealthConfig {
 }
 
 /** docker's container.Config as of 1.13; null is a list or map that was not given. */
-export interface ContainerConfig {
+interface ContainerConfig {
   hostname: string;
   domainname: string;
   user: string;

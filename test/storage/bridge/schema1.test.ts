@@ -235,6 +235,20 @@ describe('signatures', () => {
       );
     }
   });
+  it('are base64url to the letter', () => {
+    const block = blockOf(p256, 'ES256', 'sha256');
+    for (const signature of [
+      `${block.signature}AAA`,
+      `${block.signature}==`,
+      `${block.signature} `,
+      1,
+    ]) {
+      assert.throws(
+        () => readSigned(documentOf({ ...block, signature })),
+        /signature must be base64url/,
+      );
+    }
+  });
   it('must be there, cover one payload, and be few', () => {
     const block = blockOf(p256, 'ES256', 'sha256');
     const other = { ...block, protected: protectedHeader({ formatLength: 1, formatTail: 'fQ' }) };
