@@ -41,6 +41,7 @@ export function openContent(config: Config, log: Logger): ContentStore {
       waitMs: bridge.waitSeconds * 1000,
       maxLayerBytes: bridge.maxLayerBytes,
       maxLayerRatio: bridge.maxLayerRatio,
+      schema1: bridge.schema1Enabled ? { keyFile: bridge.schema1SigningKeyFile } : undefined,
       onUnbridgeable: (repository, manifest, reason) =>
         log.info('no V1 view of manifest', { repository, digest: manifest, reason }),
       onNotLifted: (repository, imageId, reason) =>

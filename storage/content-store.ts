@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { FactStore } from './blob-facts.ts';
 import { BlobStore } from './blobs.ts';
+import type { SigningKey } from './bridge/jws.ts';
 import { Catalog } from './catalog.ts';
 import type { StorageDriver } from './driver.ts';
 import { ExplicitImages } from './explicit-images.ts';
@@ -13,6 +14,8 @@ import type { RepositoryName, V1ImageId } from './names.ts';
 import { Proofs } from './proofs.ts';
 import type { ReferrerIndex } from './referrers.ts';
 import { Repository, type RepositoryParts } from './repository.ts';
+import { Schema1Forms } from './schema1-forms.ts';
+import { loadSigningKey } from './signing-key.ts';
 import type { RunningHash } from './uploads.ts';
 import { V1Pushes } from './v1-pushes.ts';
 import { StoredV1Repository, type V1RepositoryParts } from './v1-repository.ts';
@@ -30,6 +33,8 @@ export interface BridgeOptions extends LoweringOptions {
   maxLayerBytes: number;
   /** Bytes of tar for each byte of blob; undefined for no limit. */
   maxLayerRatio?: number;
+  /** Undefined switches schema 1 off; `keyFile` is the signing key, else one is made and kept in the store. */
+  schema1: { keyFile: string | undefined } | undefined;
   /** Told when a V1 image has no V2 form; its tag is then seen over V1 only. */
   onNotLifted(repository: string, imageId: V1ImageId, reason: string): void;
   /** Told when a proof in the background broke off; it is tried again when a V1 client asks. */
@@ -42,6 +47,7 @@ const DEFAULT_BRIDGE: BridgeOptions = {
   platforms: () => [{ os: 'linux', architecture: 'amd64' }],
   waitMs: 60_000,
   maxLayerBytes: 64 * 1024 ** 3,
+  schema1: { keyFile: undefined },
   onNotLifted: () => undefined,
   onProofFailure: () => undefined,
 };
@@ -55,6 +61,8 @@ export class ContentStore {
   readonly v1: V1View;
   readonly lifting: Lifting;
   readonly lowering: Lowering;
+  /** Undefined when schema 1 is switched off. */
+  readonly schema1: Schema1Forms | undefined;
   readonly #proofs: Proofs;
   readonly #parts: RepositoryParts;
   readonly #v1Parts: V1RepositoryParts;
@@ -77,6 +85,7 @@ export class ContentStore {
       hashes: new LRUCache<string, RunningHash>({ max: 10_000 }),
       referrers: new LRUCache<string, ReferrerIndex>({ max: 1_000 }),
       policy: options.policy ?? { references: true, indexes: 'all' },
+      formsOf: async (digest) => Object.values((await this.lifting.forms(digest)) ?? {}),
       onManifest: (repository, manifest) => this.#proofs.add(repository, manifest),
     };
     const facts = new FactStore(driver, this.blobs, {
@@ -85,8 +94,12 @@ export class ContentStore {
     });
     const explicit = new ExplicitImages(driver, cacheBytes);
     this.lowering = new Lowering(driver, this.blobs, facts, bridge);
-    this.#proofs = new Proofs(this.lowering, bridge.onProofFailure);
     this.lifting = new Lifting(driver, this.blobs, facts);
+    if (bridge.schema1) this.schema1 = this.#openSchema1(facts, bridge.schema1.keyFile);
+    this.#proofs = new Proofs((repository, manifest) => {
+      if (manifest.kind !== 'schema1') return this.lowering.chain(repository, manifest);
+      return this.schema1?.lifted(repository, manifest) ?? Promise.resolve();
+    }, bridge.onProofFailure);
     this.v1 = new V1View({
       driver,
       blobs: this.blobs,
@@ -102,9 +115,19 @@ export class ContentStore {
       view: this.v1,
       lifting: this.lifting,
       lowering: this.lowering,
+      schema1: this.schema1,
       catalogChanged: () => this.catalog.changed(),
       onNotLifted: bridge.onNotLifted,
     };
+  }
+
+  #openSchema1(facts: FactStore, keyFile: string | undefined): Schema1Forms {
+    let key: Promise<SigningKey> | undefined;
+    const load = () => {
+      key ??= loadSigningKey(this.driver, keyFile);
+      return key;
+    };
+    return new Schema1Forms(this.driver, this.blobs, facts, this.lifting, load);
   }
 
   /** The repository of this name, whether it exists yet or not. */

@@ -35,8 +35,9 @@ export interface Origin {
   imageId: V1ImageId;
 }
 
-/** The OCI form beside a schema 2 manifest that the bridge made. */
+/** The forms of one image that the bridge made; stands beside each of them. */
 export interface Forms {
+  schema2: Digest;
   oci: Digest;
 }
 
@@ -76,12 +77,13 @@ export class Lifting {
     await Promise.all([...digests].map((digest) => repository.blobs.link(digest)));
     const schema2 = parseManifest(lifted.schema2.bytes);
     const oci = parseManifest(lifted.oci.bytes);
-    const forms: Forms = { oci: oci.descriptor.digest };
-    const path = bridgeRecord(schema2.descriptor.digest, 'forms');
+    const forms: Forms = { schema2: schema2.descriptor.digest, oci: oci.descriptor.digest };
+    const record = JSON.stringify(forms);
     await Promise.all([
       repository.manifests.link(schema2),
       repository.manifests.link(oci),
-      this.#driver.put(path, JSON.stringify(forms)),
+      this.#driver.put(bridgeRecord(forms.schema2, 'forms'), record),
+      this.#driver.put(bridgeRecord(forms.oci, 'forms'), record),
     ]);
     return { schema2, oci };
   }
@@ -93,7 +95,12 @@ export class Lifting {
 
   /** The OCI form of a schema 2 manifest that the bridge made. */
   async ociForm(schema2: Digest): Promise<Digest | undefined> {
-    return (await readRecord<Forms>(this.#driver, bridgeRecord(schema2, 'forms')))?.oci;
+    return (await this.forms(schema2))?.oci;
+  }
+
+  /** All forms of the image that a manifest is one of. */
+  forms(manifest: Digest): Promise<Forms | undefined> {
+    return readRecord<Forms>(this.#driver, bridgeRecord(manifest, 'forms'));
   }
 
   async #rememberOrigin(config: Digest, imageId: V1ImageId): Promise<void> {

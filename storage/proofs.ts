@@ -1,4 +1,3 @@
-import type { Lowering } from './lowering.ts';
 import type { Manifest } from './manifest.ts';
 import type { Repository } from './repository.ts';
 
@@ -9,21 +8,24 @@ const MAX_WAITING = 10_000;
 
 /** Proves the diff IDs of pushed manifests in the background, one after the other (bridge.md 2.1). */
 export class Proofs {
-  readonly #lowering: Lowering;
+  readonly #prove: (repository: Repository, manifest: Manifest) => Promise<unknown>;
   readonly #onFailure: (repository: string, error: unknown) => void;
   readonly #waiting: { repository: Repository; manifest: Manifest }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #running = false;
   #closed = false;
 
-  constructor(lowering: Lowering, onFailure: (repository: string, error: unknown) => void) {
-    this.#lowering = lowering;
+  constructor(
+    prove: (repository: Repository, manifest: Manifest) => Promise<unknown>,
+    onFailure: (repository: string, error: unknown) => void,
+  ) {
+    this.#prove = prove;
     this.#onFailure = onFailure;
   }
 
   /** Puts a manifest in the queue; anything but an image is passed over. */
   add(repository: Repository, manifest: Manifest): void {
-    if (this.#closed || manifest.kind !== 'image') return;
+    if (this.#closed || manifest.kind === 'index' || manifest.kind === 'artifact') return;
     if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ repository, manifest });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#run(), IDLE_MS);
@@ -41,7 +43,7 @@ export class Proofs {
     this.#running = true;
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
       try {
-        await this.#lowering.chain(next.repository, next.manifest);
+        await this.#prove(next.repository, next.manifest);
       } catch (error) {
         this.#onFailure(next.repository.name, error);
       }

@@ -26,6 +26,8 @@ export interface RepositoryParts {
   hashes: RunningHashes;
   referrers: ReferrerIndexes;
   policy: ManifestPolicy;
+  /** The forms of an image that the bridge made of, or beside, a manifest. */
+  formsOf(digest: Digest): Promise<Digest[]>;
   /** Told of each manifest that was pushed. */
   onManifest(repository: Repository, manifest: Manifest): void;
 }
@@ -74,6 +76,18 @@ export class Repository {
     for (const tag of tags) await this.tags.set(tag, manifest.descriptor.digest);
     if (!existed) await this.#parts.catalog.changed();
     this.#parts.onManifest(this, manifest);
+  }
+
+  /**
+   * Takes a manifest out of this repository with every tag that names it, and with the other forms of the same image
+   * that the bridge made (bridge.md 8.2). Throws MANIFEST_UNKNOWN.
+   */
+  async deleteManifest(digest: Digest): Promise<void> {
+    const forms = await this.#parts.formsOf(digest);
+    await this.manifests.delete(digest);
+    for (const form of forms) {
+      if (form !== digest && (await this.manifests.get(form))) await this.manifests.delete(form);
+    }
   }
 
   /** The manifest that a tag names, if it is whole. */

@@ -10,7 +10,7 @@ import { type Schema1Name, schema1OfChain, schema1OfImage } from './bridge/schem
 import { type Digest, digestOf } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ConditionFailedError, ifFound, storageError } from './errors.ts';
-import { type ChainImage, chainLink, type Lifted, type Lifting } from './lifting.ts';
+import { type ChainImage, chainLink, type Forms, type Lifted, type Lifting } from './lifting.ts';
 import type { Manifest } from './manifest.ts';
 import { DOCKER_SCHEMA1_SIGNED } from './media-types.ts';
 import { isTag, type Tag } from './names.ts';
@@ -22,12 +22,6 @@ import type { Repository } from './repository.ts';
 interface Made {
   tag: Tag;
   source: Digest;
-}
-
-/** The V2 forms of a schema 1 manifest. */
-interface LiftedForms {
-  schema2: Digest;
-  oci: Digest;
 }
 
 /** The schema 1 side of a store (bridge.md 6): manifests of docker 1.6-1.9 come in, and are made for them. */
@@ -90,7 +84,7 @@ export class Schema1Forms {
   /** The V2 forms of a stored schema 1 manifest, made once (6.1), or why it has none. */
   async lifted(repository: Repository, manifest: Manifest): Promise<Lifted> {
     const path = bridgeRecord(manifest.descriptor.digest, 'forms');
-    const known = await readRecord<LiftedForms>(this.#driver, path);
+    const known = await readRecord<Forms>(this.#driver, path);
     if (known) {
       const schema2 = await repository.manifests.get(known.schema2);
       const oci = await repository.manifests.get(known.oci);
@@ -112,7 +106,7 @@ export class Schema1Forms {
       await this.#lifting.provide(layer, stored?.digest ?? layer.digest);
     }
     const forms = await this.#lifting.store(repository, lifted);
-    const record: LiftedForms = {
+    const record: Forms = {
       schema2: forms.schema2.descriptor.digest,
       oci: forms.oci.descriptor.digest,
     };

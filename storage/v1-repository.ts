@@ -2,7 +2,7 @@ import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { ExplicitImages } from './explicit-images.ts';
-import type { Lifting } from './lifting.ts';
+import type { ChainImage, Lifting } from './lifting.ts';
 import { gather } from './listings.ts';
 import type { Lowering } from './lowering.ts';
 import type { Manifest, Platform } from './manifest.ts';
@@ -19,6 +19,7 @@ import {
 } from './paths.ts';
 import { isOccupied, readRecord, updateRecord } from './records.ts';
 import type { Repository } from './repository.ts';
+import type { Schema1Forms } from './schema1-forms.ts';
 import type { V1Reader } from './v1-images.ts';
 import type { V1ListEntry, V1Repository } from './v1-store.ts';
 import type { V1View } from './v1-view.ts';
@@ -32,12 +33,16 @@ interface TagMemo {
   manifest?: Digest;
 }
 
+/** For looks that decide nothing about access. */
+const ANYONE: V1Reader = { unrestricted: true, mayPull: () => true, claimant: '' };
+
 export interface V1RepositoryParts {
   driver: StorageDriver;
   explicit: ExplicitImages;
   view: V1View;
   lifting: Lifting;
   lowering: Lowering;
+  schema1: Schema1Forms | undefined;
   catalogChanged(): Promise<void>;
   onNotLifted(repository: string, imageId: V1ImageId, reason: string): void;
 }
@@ -75,6 +80,18 @@ export class StoredV1Repository implements V1Repository {
     if (memo && memo.manifest === digest) return memo.imageId;
     const manifest = digest && (await this.#repository.manifests.get(digest));
     return manifest && this.#topOf(manifest, platform);
+  }
+
+  async chainOf(tag: Tag): Promise<ChainImage[] | undefined> {
+    const digest = await this.#repository.tags.resolve(tag);
+    const memo = await readRecord<TagMemo>(this.#parts.driver, v1TagMemo(this.name, tag));
+    const manifest = digest && (await this.#repository.manifests.get(digest));
+    const id =
+      memo && memo.manifest === digest
+        ? memo.imageId
+        : manifest?.config && (await this.#parts.lifting.origin(manifest.config.digest));
+    if (!id || !(await this.#parts.explicit.get(id))) return undefined;
+    return this.#parts.view.chain(id, ANYONE);
   }
 
   async setTag(tag: Tag, id: V1ImageId, reader: V1Reader): Promise<void> {
@@ -129,11 +146,15 @@ export class StoredV1Repository implements V1Repository {
   /** The V1 ID of a manifest: the image it was made from, or the hex of its config digest once that is proved. */
   async #topOf(manifest: Manifest, platform: Platform | undefined): Promise<V1ImageId | undefined> {
     const { lifting, lowering, explicit } = this.#parts;
-    const picked = await lowering.pick(this.#repository, manifest, platform);
+    const picked =
+      manifest.kind === 'schema1'
+        ? await this.#liftedSchema1(manifest)
+        : await lowering.pick(this.#repository, manifest, platform);
     if (!picked?.config) return undefined;
     const origin = await lifting.origin(picked.config.digest);
-    if (origin && (await explicit.get(origin))) {
-      await this.#hold((await explicit.get(origin))?.ancestry ?? []);
+    const made = origin && (await explicit.get(origin));
+    if (made) {
+      await this.#hold(made.ancestry);
       return origin;
     }
     const chain = await lowering.chain(this.#repository, picked);
@@ -141,9 +162,13 @@ export class StoredV1Repository implements V1Repository {
     return chain.links.at(-1)?.id;
   }
 
+  async #liftedSchema1(manifest: Manifest): Promise<Manifest | undefined> {
+    const lifted = await this.#parts.schema1?.lifted(this.#repository, manifest);
+    return lifted && 'schema2' in lifted ? lifted.schema2 : undefined;
+  }
+
   async #ancestry(top: V1ImageId): Promise<V1ImageId[]> {
-    const anyone: V1Reader = { unrestricted: true, mayPull: () => true, claimant: '' };
-    const image = await this.#parts.view.find(top, anyone);
+    const image = await this.#parts.view.find(top, ANYONE);
     return image ? [...image.ancestry].reverse() : [];
   }
 

@@ -30,10 +30,14 @@ export class Accept {
     return !this.#refused.has(mediaType) && this.takesAnything;
   }
 
+  /** Whether the client says itself that it takes everything. */
+  get wildcard(): boolean {
+    return this.#types.has('*/*') || this.#types.has('application/*');
+  }
+
   get takesAnything(): boolean {
     return (
-      this.#types.has('*/*') ||
-      this.#types.has('application/*') ||
+      this.wildcard ||
       this.#types.has('application/json') ||
       !MANIFEST_TYPES.some((type) => this.#types.has(type))
     );

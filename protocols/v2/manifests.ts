@@ -2,12 +2,13 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { algorithmOf, type Digest, digestOf, parseDigest } from '../../storage/digest.ts';
 import { type Manifest, parseManifest } from '../../storage/manifest.ts';
+import { DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED } from '../../storage/media-types.ts';
 import { isTag, parseTag, type Tag } from '../../storage/names.ts';
 import { matchesEtag, queryValues, readBody, sendEmpty, urlFor } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { Accept } from './accept.ts';
 import { requireDeletion } from './blobs.ts';
-import { chooseForm, readable } from './forms.ts';
+import { chooseForm, formByDigest } from './forms.ts';
 import { enter, type RepositoryRequest, report } from './request.ts';
 
 /** More tags in one request than any client needs (spec main, end-7b: at least ten must work). */
@@ -41,11 +42,18 @@ async function getManifest(ctx: Context, registry: Registry): Promise<void> {
   const { repository } = request;
   const reference = parseWanted(String(ctx.params.reference), repository.name);
   const accept = new Accept(ctx.req.headers.accept);
-  const stored = await find(request, reference);
+  const stored = await find(registry, request, reference);
+  const { tag } = reference;
   const manifest =
-    reference.tag !== undefined
-      ? await chooseForm(registry, repository, reference.tag, stored, accept)
-      : readable(stored, accept);
+    tag === undefined
+      ? await formByDigest(registry, stored, accept)
+      : await chooseForm(registry, {
+          repository,
+          tag,
+          stored,
+          accept,
+          userAgent: ctx.get('user-agent'),
+        });
   const { mediaType, digest, size } = manifest.descriptor;
   ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
   if (reference.tag !== undefined) ctx.set('Vary', 'Accept');
@@ -62,9 +70,16 @@ function tagOf(reference: Reference): { tag?: Tag } {
   return reference.tag === undefined ? {} : { tag: reference.tag };
 }
 
-async function find(request: RepositoryRequest, reference: Reference): Promise<Manifest> {
-  const { repository } = request;
-  if (reference.digest !== undefined) return repository.manifests.require(reference.digest);
+async function find(
+  registry: Registry,
+  { repository }: RepositoryRequest,
+  reference: Reference,
+): Promise<Manifest> {
+  if (reference.digest !== undefined) {
+    const manifest = await repository.manifests.get(reference.digest);
+    const made = manifest ?? (await registry.content.schema1?.made(repository, reference.digest));
+    return made ?? repository.manifests.require(reference.digest);
+  }
   const manifest = await repository.resolveTag(reference.tag);
   if (manifest) return manifest;
   throw registryError(
@@ -87,15 +102,7 @@ async function putManifest(ctx: Context, registry: Registry): Promise<void> {
     : undefined;
   const bytes = await readBody(ctx.req, registry.limits.manifestBytes);
   const declared = ctx.get('content-type').split(';')[0]?.trim().toLowerCase() || undefined;
-  const algorithm = reference.digest && algorithmOf(reference.digest);
-  if (reference.digest && digestOf(bytes, algorithm) !== reference.digest) {
-    throw registryError(
-      'DIGEST_INVALID',
-      `provided digest did not match uploaded content: the body is ${digestOf(bytes, algorithm)}`,
-      { detail: reference.digest },
-    );
-  }
-  const manifest = parseManifest(bytes, declared, algorithm);
+  const manifest = await readManifest(registry, request, reference, bytes, declared);
   const { digest } = manifest.descriptor;
   if (isConditional(ctx) && reference.tag !== undefined) {
     await repository.putManifest(manifest, []);
@@ -111,6 +118,39 @@ async function putManifest(ctx: Context, registry: Registry): Promise<void> {
   if (manifest.subject) ctx.set('OCI-Subject', manifest.subject.digest);
   if (reference.digest && tags.length > 0) ctx.set('OCI-Tag', tags.join(', '));
   sendEmpty(ctx, 201);
+}
+
+/** Parses what was pushed; schema 1 has its digest from the signed payload, everything else from the bytes. */
+async function readManifest(
+  registry: Registry,
+  { repository }: RepositoryRequest,
+  reference: Reference,
+  bytes: Buffer,
+  declared: string | undefined,
+): Promise<Manifest> {
+  const { schema1 } = registry.content;
+  const algorithm = reference.digest && algorithmOf(reference.digest);
+  const isSchema1 = declared === DOCKER_SCHEMA1_SIGNED || declared === DOCKER_SCHEMA1;
+  if (!(schema1 && isSchema1)) checkDigest(reference, digestOf(bytes, algorithm));
+  if (!isSchema1) return parseManifest(bytes, declared, algorithm);
+  if (!schema1) {
+    throw registryError(
+      'MANIFEST_INVALID',
+      'schema 1 manifests are switched off here; push schema 2',
+    );
+  }
+  const manifest = await schema1.receive(repository, bytes);
+  checkDigest(reference, manifest.descriptor.digest);
+  return manifest;
+}
+
+function checkDigest(reference: Reference, actual: Digest): void {
+  if (reference.digest === undefined || reference.digest === actual) return;
+  throw registryError(
+    'DIGEST_INVALID',
+    `provided digest did not match uploaded content: the body is ${actual}`,
+    { detail: reference.digest },
+  );
 }
 
 function tagsToSet(ctx: Context, reference: Reference): Tag[] {
@@ -156,11 +196,11 @@ async function deleteManifest(ctx: Context, registry: Registry): Promise<void> {
   requireDeletion(registry);
   const { repository } = request;
   if (reference.digest !== undefined) {
-    await repository.manifests.delete(reference.digest);
+    await repository.deleteManifest(reference.digest);
     report(ctx, registry, request, 'delete', { digest: reference.digest });
   } else {
     const digest = await repository.tags.resolve(reference.tag);
-    if (!(await repository.tags.delete(reference.tag))) await find(request, reference);
+    if (!(await repository.tags.delete(reference.tag))) await find(registry, request, reference);
     report(ctx, registry, request, 'delete', digest ? { digest } : {}, { tag: reference.tag });
   }
   sendEmpty(ctx, 202);
