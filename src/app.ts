@@ -5,10 +5,13 @@ import { type Registry, registryError } from '../protocols/registry.ts';
 import { v1 } from '../protocols/v1/index.ts';
 import { v2 } from '../protocols/v2/index.ts';
 import { RegistryError } from '../storage/errors.ts';
+import { type CorsOptions, cors } from './cors.ts';
 
 export interface AppOptions {
   /** Which protocols are served. */
   protocols: { v1: boolean; v2: boolean };
+  /** Undefined: pages of other origins stay out. */
+  cors?: CorsOptions;
   /** Called once for each answered request. */
   onRequest?(entry: RequestEntry): void;
 }
@@ -34,6 +37,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   app.proxy = true;
   app.silent = true;
   if (options.onRequest) app.use(observe(options.onRequest));
+  if (options.cors) app.use(cors(options.cors));
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
   if (options.protocols.v1) protocols.push(v1(registry));
