@@ -58,7 +58,7 @@ export class MemoryV1 implements V1Images {
         open: async (range) =>
           Readable.from([range ? layer.subarray(range.start, range.end + 1) : layer]),
       },
-      checksums: [payloadSum(json, layer), tarsum(layer)],
+      checksums: [payloadSum(json, layer), tarsumOf(layer)],
     };
   }
 
@@ -91,7 +91,7 @@ export class MemoryV1 implements V1Images {
     if (stored.complete) throw storageError('IMAGE_EXISTS', 'Cannot set this image checksum');
     const { json, layer } = stored;
     if (!layer) throw storageError('IMAGE_INVALID', 'The layer was not uploaded yet');
-    if (sums.payload !== payloadSum(json, layer) && sums.tarsum !== tarsum(layer)) {
+    if (sums.payload !== payloadSum(json, layer) && sums.tarsum !== tarsumOf(layer)) {
       throw storageError('IMAGE_INVALID', 'Checksum mismatch');
     }
     stored.complete = true;
@@ -197,6 +197,6 @@ export function payloadSum(json: Buffer | string, layer: Buffer): string {
 }
 
 /** Stands for a tarsum: any function of the layer will do to see that the header arrives. */
-function tarsum(layer: Buffer): string {
+export function tarsumOf(layer: Buffer): string {
   return `tarsum+sha256:${createHash('sha256').update(layer).digest('hex')}`;
 }
