@@ -5,6 +5,7 @@ import { v1 } from '../protocols/v1/index.ts';
 import { v2 } from '../protocols/v2/index.ts';
 import { RegistryError } from '../storage/errors.ts';
 import type { AccessLog } from './access-log.ts';
+import { type CorsOptions, cors } from './cors.ts';
 import { requestLog } from './request-log.ts';
 import { routePath, withoutPrefix } from './route-path.ts';
 
@@ -13,6 +14,8 @@ export interface AppOptions {
   protocols: { v1: boolean; v2: boolean };
   /** Gets a line for each answered request. */
   accessLog?: AccessLog;
+  /** Undefined: pages of other origins stay out. */
+  cors?: CorsOptions;
 }
 
 /** Puts the protocols on one Koa app. Only connects: everything else is in the protocols and the registry. */
@@ -21,6 +24,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   app.proxy = true;
   app.silent = true;
   if (options.accessLog) app.use(requestLog(options.accessLog));
+  if (options.cors) app.use(cors(options.cors));
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
   if (options.protocols.v1) protocols.push(v1(registry));

@@ -46,7 +46,7 @@ async function announce(ctx: Context, registry: Registry, readJson: JsonReader):
 
 async function getImages(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, 'pull');
-  ctx.set('Vary', 'User-Agent');
+  ctx.vary('User-Agent');
   const images = await request.repository.v1.images(platformOf(ctx.get('user-agent')));
   if (!images) throw registryError('NAME_UNKNOWN', 'images not found');
   setSessionHeaders(ctx, registry, request, 'read');

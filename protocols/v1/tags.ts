@@ -22,7 +22,7 @@ export function tagRoutes(router: Router, registry: Registry): void {
 
 async function getTags(ctx: Context, registry: Registry): Promise<void> {
   const { repository } = await enter(ctx, registry, 'pull');
-  ctx.set('Vary', 'User-Agent');
+  ctx.vary('User-Agent');
   const tags = await repository.v1.tags(platformOf(ctx.get('user-agent')));
   if (tags.size === 0 && !(await repository.v1.exists())) {
     throw registryError('NAME_UNKNOWN', 'Repository not found');
@@ -32,7 +32,7 @@ async function getTags(ctx: Context, registry: Registry): Promise<void> {
 
 async function getTag(ctx: Context, registry: Registry): Promise<void> {
   const { repository } = await enter(ctx, registry, 'pull');
-  ctx.set('Vary', 'User-Agent');
+  ctx.vary('User-Agent');
   const tag = String(ctx.params.tag);
   const id = isTag(tag)
     ? await repository.v1.tag(tag, platformOf(ctx.get('user-agent')))

@@ -56,7 +56,7 @@ async function getManifest(ctx: Context, registry: Registry): Promise<void> {
         });
   const { mediaType, digest, size } = manifest.descriptor;
   ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
-  if (reference.tag !== undefined) ctx.set('Vary', 'Accept');
+  if (reference.tag !== undefined) ctx.vary('Accept');
   const ifNoneMatch = ctx.get('if-none-match');
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
   report(ctx, registry, request, 'pull', manifest.descriptor, tagOf(reference));
