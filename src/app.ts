@@ -89,6 +89,9 @@ function refuseAmbiguity(ctx: Context): void {
   if (hosts > 1 || (hosts === 0 && req.httpVersion === '1.1')) {
     throw registryError('REQUEST_INVALID', `the request has ${hosts} Host headers; send one`);
   }
+  if (req.httpVersionMajor < 1) {
+    throw registryError('REQUEST_INVALID', 'HTTP before 1.0 is not spoken here');
+  }
   const coding = req.headers['transfer-encoding'];
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
     throw registryError('REQUEST_INVALID', 'the only transfer coding understood is chunked');

@@ -184,6 +184,9 @@ function contentRange(ctx: Context): number | undefined {
   const start = Number(match[1]);
   const end = Number(match[2]);
   const length = ctx.get('content-length');
+  if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end)) {
+    throw registryError('RANGE_INVALID', 'Content-Range lies beyond any blob');
+  }
   if (end < start && length !== '0') {
     throw registryError('RANGE_INVALID', 'Content-Range ends before it begins');
   }
