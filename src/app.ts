@@ -8,6 +8,8 @@ import { RegistryError } from '../storage/errors.ts';
 export interface AppOptions {
   /** Which protocols are served. */
   protocols: { v1: boolean; v2: boolean };
+  /** Served beside the protocols, such as the token endpoint; each passes on what is not its own. */
+  endpoints?: readonly Koa.Middleware[];
   /** Called once for each answered request. */
   onRequest?(entry: RequestEntry): void;
 }
@@ -33,6 +35,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   app.proxy = true;
   app.silent = true;
   if (options.onRequest) app.use(observe(options.onRequest));
+  for (const endpoint of options.endpoints ?? []) app.use(endpoint);
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
   for (const protocol of protocols) app.use(mount(protocol, registry));
