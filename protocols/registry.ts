@@ -66,8 +66,15 @@ export interface AccessControl {
    * Answers synchronously where it can: it stands in front of every request.
    */
   authorize(request: AccessRequest, wanted: readonly Access[]): Session | Promise<Session>;
-  /** A V1 token for the rest of a push or pull (v1.md 2.2), signed and bound to repository and access. */
-  issueV1Token?(session: Session, repository: string, action: 'read' | 'write' | 'delete'): string;
+  /**
+   * A V1 token for the rest of a push or pull (v1.md 2.2), signed and bound to repository and access; undefined where
+   * nobody would check it.
+   */
+  issueV1Token?(
+    session: Session,
+    repository: string,
+    action: 'read' | 'write' | 'delete',
+  ): string | undefined;
   /** Whether accounts exist: V1 login answers differ (v1.md 2.5). */
   readonly accounts: boolean;
 }

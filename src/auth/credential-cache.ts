@@ -32,7 +32,7 @@ export class CredentialCache<T extends object> {
     const known = this.#entries.get(hash);
     if (known && known.until > now) return known.value;
     const running = this.#checking.get(hash);
-    if (running) return running;
+    if (running !== undefined) return running;
     const checking = this.#check(hash, now, check).finally(() => {
       if (this.#checking.get(hash) === checking) this.#checking.delete(hash);
     });

@@ -48,7 +48,7 @@ function parseBasic(text: string): Credentials {
   const colon = decoded.indexOf(':');
   const user = decoded.slice(0, colon);
   const password = decoded.slice(colon + 1);
-  if (colon < 0 || user.length > LONGEST_NAME || /[\x00-\x1f\x7f]/.test(decoded)) {
+  if (colon < 0 || user.length > LONGEST_NAME || /\p{Cc}/u.test(decoded)) {
     return { kind: 'unknown' };
   }
   if (user === '') return { kind: password === '' ? 'none' : 'unknown' };
