@@ -51,9 +51,7 @@ export class ConfiguredAccess implements AccessControl {
   /** Answers on the path of the token endpoint, where there is one; belongs beside the protocols. */
   readonly middleware: Koa.Middleware = (ctx, next) => {
     const { endpoint } = this.#current;
-    return endpoint !== undefined && endpoint.paths.includes(ctx.path)
-      ? endpoint.service.handle(ctx)
-      : next();
+    return endpoint?.paths.includes(ctx.path) ? endpoint.service.handle(ctx) : next();
   };
 
   constructor(assembled: Assembled, driver: StorageDriver, log: Logger) {
