@@ -60,25 +60,45 @@ export interface Session {
 /** Decides who may do what. Implemented in src/auth. */
 export interface AccessControl {
   /**
-   * The session of this request, which may do everything in `wanted`.
+   * The session of this request, which may do everything in `wanted`. Where that is the catalog, the session is for
+   * listing only: `may` with `pull` then says whether a name may be shown.
    * Throws UNAUTHORIZED (credentials missing or wrong; `ChallengeError` carries the headers) or DENIED.
    * Answers synchronously where it can: it stands in front of every request.
    */
   authorize(request: AccessRequest, wanted: readonly Access[]): Session | Promise<Session>;
-  /** A V1 token for the rest of a push or pull (v1.md 2.2), signed and bound to repository and access. */
-  issueV1Token?(session: Session, repository: string, action: 'read' | 'write' | 'delete'): string;
+  /**
+   * A V1 token for the rest of a push or pull (v1.md 2.2), signed and bound to repository and access; undefined where
+   * nobody would check it.
+   */
+  issueV1Token?(
+    session: Session,
+    repository: string,
+    action: 'read' | 'write' | 'delete',
+  ): string | undefined;
   /** Whether accounts exist: V1 login answers differ (v1.md 2.5). */
   readonly accounts: boolean;
 }
 
-/** UNAUTHORIZED with the headers that tell the client how to log in. */
-export class ChallengeError extends RegistryError<'UNAUTHORIZED'> {
+/** An error whose answer carries headers of its own; `renderError` of each protocol sets them. */
+export class RefusalError<Code extends ErrorCode = ErrorCode> extends RegistryError<Code> {
   readonly headers: Record<string, string>;
 
-  constructor(message: string, headers: Record<string, string>, detail?: unknown) {
-    super('UNAUTHORIZED', message, { detail });
+  constructor(code: Code, message: string, headers: Record<string, string>, detail?: unknown) {
+    super(code, message, { detail });
     this.headers = headers;
   }
+}
+
+/** UNAUTHORIZED with the headers that tell the client how to log in. */
+export class ChallengeError extends RefusalError<'UNAUTHORIZED'> {
+  constructor(message: string, headers: Record<string, string>, detail?: unknown) {
+    super('UNAUTHORIZED', message, headers, detail);
+  }
+}
+
+/** TOOMANYREQUESTS that says after how many seconds another attempt makes sense. */
+export function tooManyRequests(message: string, seconds: number): RefusalError {
+  return new RefusalError('TOOMANYREQUESTS', message, { 'Retry-After': String(seconds) });
 }
 
 /** Something that happened to content, for notifications and audit (v2.md 5.4). */

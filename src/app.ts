@@ -16,6 +16,8 @@ export interface AppOptions {
   accessLog?: AccessLog;
   /** Undefined: pages of other origins stay out. */
   cors?: CorsOptions;
+  /** Served beside the protocols, such as the token endpoint; each passes on what is not its own. */
+  endpoints?: readonly Koa.Middleware[];
 }
 
 /** Puts the protocols on one Koa app. Only connects: everything else is in the protocols and the registry. */
@@ -25,6 +27,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   app.silent = true;
   if (options.accessLog) app.use(requestLog(options.accessLog));
   if (options.cors) app.use(cors(options.cors));
+  for (const endpoint of options.endpoints ?? []) app.use(endpoint);
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
   if (options.protocols.v1) protocols.push(v1(registry));

@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import type { RegistryError } from '../../storage/errors.ts';
 import { sendJson } from '../http.ts';
-import { ChallengeError, type ErrorCode } from '../registry.ts';
+import { type ErrorCode, RefusalError } from '../registry.ts';
 
 interface Rendering {
   status: number;
@@ -48,7 +48,7 @@ const RENDERINGS: Record<ErrorCode, Rendering> = {
 /** Writes an error in the OCI form, `{"errors": [{code, message, detail}]}`. */
 export function renderError(ctx: Context, error: RegistryError): void {
   const first = renderingOf(error);
-  if (error instanceof ChallengeError) ctx.set(error.headers);
+  if (error instanceof RefusalError) ctx.set(error.headers);
   const errors = [error, ...error.more].map((one) => ({
     code: renderingOf(one).code ?? one.code,
     message: one.message,

@@ -29,6 +29,11 @@ const LATER: { path: string; given: (config: Config) => boolean; effect: string 
     effect: 'no mail is sent',
   },
   {
+    path: 'privileged_key',
+    given: (c) => c.protocols.v1.privilegedKeyFile !== undefined,
+    effect: 'no X-Signature is accepted',
+  },
+  {
     path: 'mirroring.source',
     given: (c) => c.protocols.v1.mirror !== undefined,
     effect: 'nothing is fetched from the mirrored registry',

@@ -139,6 +139,10 @@ class MemoryRepository implements V1Repository {
     return this.shown.get(tag);
   }
 
+  async chainOf(): Promise<undefined> {
+    return undefined;
+  }
+
   async setTag(tag: Tag, id: V1ImageId): Promise<void> {
     if (!this.#images.isWhole(id)) throw storageError('IMAGE_UNKNOWN', 'Image not found');
     this.shown.set(tag, id);
