@@ -7,6 +7,8 @@ export interface Protocol {
   /** `/v1` or `/v2`: everything below belongs to this protocol. */
   readonly prefix: string;
   readonly router: Router;
+  /** Runs before every request below the prefix, also those that no route takes; may refuse by throwing. */
+  enter?(context: Context): void;
   /** Writes an error in the protocol's own form, with its own status. */
   renderError(context: Context, error: RegistryError): void;
 }

@@ -27,6 +27,11 @@ export interface PutOptions {
   durable?: boolean;
 }
 
+export interface DeleteOptions {
+  /** False skips the flush to disk, for what a restart may find again without harm. Default true. */
+  durable?: boolean;
+}
+
 /**
  * Where content is kept. Paths are absolute, `/`-separated, made by `paths.ts` only; each segment matches
  * `[A-Za-z0-9._~-]+` and is neither `.` nor `..` (`checked` enforces it).
@@ -54,7 +59,7 @@ export interface StorageDriver {
   /** Moves a file onto `to`, replacing it, durably. */
   move(from: string, to: string): Promise<void>;
   /** Removes a file or a whole directory; a missing path is no error. */
-  delete(path: string): Promise<void>;
+  delete(path: string, options?: DeleteOptions): Promise<void>;
   /** A URL from which the client may fetch the content itself, where the backend can give one. */
   redirectUrl?(path: string, request: { method: string }): Promise<URL | undefined>;
   /** Present where content lies in local files: cheap synchronous looks for hot paths. */
@@ -72,7 +77,7 @@ export interface FileStamp {
 
 /** Synchronous looks at local files: a few microseconds each, where the thread pool costs a hundred. */
 export interface LocalFiles {
-  /** The stamp of a file, or undefined when there is none. */
+  /** The stamp of a file or directory, or undefined when there is none. */
   stamp(path: string): FileStamp | undefined;
   /** Small content, whole, or undefined when there is none. */
   get(path: string): Buffer | undefined;

@@ -1,0 +1,144 @@
+import type Router from '@koa/router';
+import type { Context } from 'koa';
+import { algorithmOf, type Digest, digestOf, parseDigest } from '../../storage/digest.ts';
+import { type Manifest, parseManifest } from '../../storage/manifest.ts';
+import { parseTag, type Tag } from '../../storage/names.ts';
+import { matchesEtag, queryValues, readBody, sendEmpty, urlFor } from '../http.ts';
+import { type Registry, registryError } from '../registry.ts';
+import { Accept } from './accept.ts';
+import { requireDeletion } from './blobs.ts';
+import { chooseForm } from './forms.ts';
+import { enter, type RepositoryRequest, report } from './request.ts';
+
+/** More tags in one request than any client needs (spec main, end-7b: at least ten must work). */
+const MAX_TAGS = 100;
+
+export function manifestRoutes(router: Router, registry: Registry): void {
+  router.get('/v2/*name/manifests/:reference', (ctx) => getManifest(ctx, registry));
+  router.put('/v2/*name/manifests/:reference', (ctx) => putManifest(ctx, registry));
+  router.delete('/v2/*name/manifests/:reference', (ctx) => deleteManifest(ctx, registry));
+}
+
+type Reference = { digest: Digest; tag?: undefined } | { tag: Tag; digest?: undefined };
+
+/** A digest or a tag. Whatever has a colon was meant as a digest. */
+function parseReference(text: string): Reference {
+  return text.includes(':') ? { digest: parseDigest(text) } : { tag: parseTag(text) };
+}
+
+/** `GET` and `HEAD /v2/<name>/manifests/<reference>` (end-3, v2.md 1.8). */
+async function getManifest(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, ['pull']);
+  const reference = parseReference(String(ctx.params.reference));
+  const accept = new Accept(ctx.req.headers.accept);
+  const stored = await find(request, reference);
+  const manifest =
+    reference.tag !== undefined
+      ? await chooseForm(registry, request.repository, reference.tag, stored, accept)
+      : stored;
+  const { mediaType, digest, size } = manifest.descriptor;
+  ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
+  if (reference.tag !== undefined) ctx.set('Vary', 'Accept');
+  const ifNoneMatch = ctx.get('if-none-match');
+  if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
+  report(ctx, registry, request, 'pull', manifest.descriptor, tagOf(reference));
+  ctx.status = 200;
+  ctx.set('Content-Type', mediaType);
+  ctx.body = manifest.bytes;
+  ctx.length = size;
+}
+
+function tagOf(reference: Reference): { tag?: Tag } {
+  return reference.tag === undefined ? {} : { tag: reference.tag };
+}
+
+async function find(request: RepositoryRequest, reference: Reference): Promise<Manifest> {
+  const { repository } = request;
+  if (reference.digest !== undefined) return repository.manifests.require(reference.digest);
+  const manifest = await repository.resolveTag(reference.tag);
+  if (manifest) return manifest;
+  throw registryError(
+    'MANIFEST_UNKNOWN',
+    `manifest unknown: no tag ${reference.tag} in ${repository.name}`,
+    {
+      detail: `unknown tag=${reference.tag}`,
+    },
+  );
+}
+
+/** `PUT /v2/<name>/manifests/<reference>` (end-7, v2.md 1.9): by tag, or by digest with `?tag=` for more tags. */
+async function putManifest(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, ['pull', 'push']);
+  const reference = parseReference(String(ctx.params.reference));
+  const tags = tagsToSet(ctx, reference);
+  const { repository } = request;
+  await checkPreconditions(ctx, request, reference);
+  const bytes = await readBody(ctx.req, registry.limits.manifestBytes);
+  const declared = ctx.get('content-type').split(';')[0]?.trim().toLowerCase() || undefined;
+  const algorithm = reference.digest && algorithmOf(reference.digest);
+  if (reference.digest && digestOf(bytes, algorithm) !== reference.digest) {
+    throw registryError(
+      'DIGEST_INVALID',
+      `provided digest did not match uploaded content: the body is ${digestOf(bytes, algorithm)}`,
+      { detail: reference.digest },
+    );
+  }
+  const manifest = parseManifest(bytes, declared, algorithm);
+  await repository.putManifest(manifest, tags);
+  const { digest } = manifest.descriptor;
+  for (const tag of tags.length > 0 ? tags : [undefined]) {
+    report(ctx, registry, request, 'push', manifest.descriptor, tag && { tag });
+  }
+  ctx.set('Location', urlFor(ctx.req, registry.urls, `/v2/${repository.name}/manifests/${digest}`));
+  ctx.set('Docker-Content-Digest', digest);
+  if (manifest.subject) ctx.set('OCI-Subject', manifest.subject.digest);
+  if (reference.digest && tags.length > 0) ctx.set('OCI-Tag', tags.join(', '));
+  sendEmpty(ctx, 201);
+}
+
+function tagsToSet(ctx: Context, reference: Reference): Tag[] {
+  if (reference.tag !== undefined) return [reference.tag];
+  const tags = queryValues(ctx, 'tag').map(parseTag);
+  if (tags.length > MAX_TAGS) {
+    throw registryError('TAG_INVALID', `at most ${MAX_TAGS} tags can be set in one request`);
+  }
+  return [...new Set(tags)];
+}
+
+/** If-Match and If-None-Match on a push compare with what the reference names now (spec main). */
+async function checkPreconditions(
+  ctx: Context,
+  { repository }: RepositoryRequest,
+  reference: Reference,
+): Promise<void> {
+  const ifMatch = ctx.get('if-match');
+  const ifNoneMatch = ctx.get('if-none-match');
+  if (!ifMatch && !ifNoneMatch) return;
+  const current =
+    reference.tag !== undefined
+      ? await repository.tags.resolve(reference.tag)
+      : (await repository.manifests.get(reference.digest))?.descriptor.digest;
+  const matched = !ifMatch || (current !== undefined && matchesEtag(ifMatch, current));
+  const unwanted = ifNoneMatch && current !== undefined && matchesEtag(ifNoneMatch, current);
+  if (matched && !unwanted) return;
+  throw registryError('PRECONDITION_FAILED', `the reference names ${current ?? 'nothing'} now`, {
+    detail: current,
+  });
+}
+
+/** `DELETE /v2/<name>/manifests/<reference>` (end-9): by tag only the tag goes, by digest the manifest and its tags. */
+async function deleteManifest(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, ['delete']);
+  const reference = parseReference(String(ctx.params.reference));
+  requireDeletion(registry);
+  const { repository } = request;
+  if (reference.digest !== undefined) {
+    await repository.manifests.delete(reference.digest);
+    report(ctx, registry, request, 'delete', { digest: reference.digest });
+  } else {
+    const digest = await repository.tags.resolve(reference.tag);
+    if (!(await repository.tags.delete(reference.tag))) await find(request, reference);
+    report(ctx, registry, request, 'delete', digest ? { digest } : {}, { tag: reference.tag });
+  }
+  sendEmpty(ctx, 202);
+}

@@ -1,0 +1,34 @@
+import type Router from '@koa/router';
+import { nextLink, queryValue, sendJson } from '../http.ts';
+import { type Registry, registryError } from '../registry.ts';
+import { pageSize } from './paging.ts';
+import { enter } from './request.ts';
+
+/** `GET /v2/<name>/tags/list` (end-8): sorted, all of them unless `?n=` says otherwise. */
+export function tagRoutes(router: Router, registry: Registry): void {
+  router.get('/v2/*name/tags/list', async (ctx) => {
+    const { repository } = await enter(ctx, registry, ['pull']);
+    const count = pageSize(ctx, registry.limits.tagsPage, 'clamp');
+    const { items, more } = await repository.tags.page(
+      queryValue(ctx, 'last'),
+      count ?? Number.POSITIVE_INFINITY,
+    );
+    if (items.length === 0 && !(await repository.exists())) {
+      throw registryError('NAME_UNKNOWN', 'repository name not known to registry', {
+        detail: { name: repository.name },
+      });
+    }
+    const end = items.at(-1);
+    if (more && end !== undefined) {
+      const path = `/v2/${repository.name}/tags/list`;
+      ctx.set(
+        'Link',
+        nextLink(registry.urls, path, [
+          ['last', end],
+          ['n', String(count)],
+        ]),
+      );
+    }
+    sendJson(ctx, 200, { name: repository.name, tags: items });
+  });
+}

@@ -1,0 +1,216 @@
+import type Router from '@koa/router';
+import type { Context } from 'koa';
+import {
+  type Digest,
+  type DigestAlgorithm,
+  isAlgorithm,
+  isDigest,
+  parseDigest,
+} from '../../storage/digest.ts';
+import { hasCode } from '../../storage/errors.ts';
+import { isRepositoryName, parseUploadId, type UploadId } from '../../storage/names.ts';
+import { queryValue, sendEmpty, urlFor } from '../http.ts';
+import { type Registry, registryError } from '../registry.ts';
+import { enter, type RepositoryRequest, report } from './request.ts';
+
+const OCTETS = 'application/octet-stream';
+
+/** The upload endpoints (end-4 to end-6, end-11, end-13, end-14; v2.md 1.12). */
+export function uploadRoutes(router: Router, registry: Registry): void {
+  router.post('/v2/*name/blobs/uploads/', (ctx) => startUpload(ctx, registry));
+  router.post('/v2/*name/blobs/uploads', (ctx) => startUpload(ctx, registry));
+  router.get('/v2/*name/blobs/uploads/', () => {
+    throw registryError('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
+  });
+  router.get('/v2/*name/blobs/uploads/:id', (ctx) => uploadStatus(ctx, registry));
+  router.patch('/v2/*name/blobs/uploads/:id', (ctx) => uploadPart(ctx, registry));
+  router.put('/v2/*name/blobs/uploads/:id', (ctx) => finishUpload(ctx, registry));
+  router.delete('/v2/*name/blobs/uploads/:id', (ctx) => cancelUpload(ctx, registry));
+}
+
+async function startUpload(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, ['pull', 'push']);
+  const mount = queryValue(ctx, 'mount');
+  if (mount !== undefined && (await mountBlob(ctx, registry, request, mount))) return;
+  const digest = queryValue(ctx, 'digest');
+  if (digest !== undefined) {
+    const blob = await request.repository.uploads.receive(parseDigest(digest), ctx.req);
+    return sendStored(ctx, registry, request, blob.digest, blob.size);
+  }
+  const id = await request.repository.uploads.start(wantedAlgorithm(ctx));
+  sendState(ctx, registry, request, id, 0, 202);
+}
+
+/** `?digest-algorithm=` (spec main, end-4c) lets the registry hash with the right algorithm from the start. */
+function wantedAlgorithm(ctx: Context): DigestAlgorithm | undefined {
+  const text = queryValue(ctx, 'digest-algorithm');
+  if (text === undefined) return undefined;
+  if (isAlgorithm(text)) return text;
+  throw registryError('DIGEST_INVALID', 'digest-algorithm must be sha256 or sha512', {
+    detail: text.slice(0, 100),
+  });
+}
+
+/** End-11. False where the mount is not possible and an ordinary upload begins instead. */
+async function mountBlob(
+  ctx: Context,
+  registry: Registry,
+  request: RepositoryRequest,
+  mount: string,
+): Promise<boolean> {
+  if (!isDigest(mount)) return false;
+  const { repository, session } = request;
+  const from = queryValue(ctx, 'from');
+  if (from !== undefined) {
+    if (!isRepositoryName(from)) return false;
+    if (!session.may({ type: 'repository', name: from, action: 'pull' })) return false;
+    if (!(await repository.mount(mount, registry.content.repository(from)))) return false;
+  } else if (!(await mountFromAnywhere(registry, request, mount))) {
+    return false;
+  }
+  const blob = await repository.blobs.require(mount);
+  const target = { mediaType: OCTETS, digest: mount, size: blob.size };
+  report(ctx, registry, request, 'mount', target, from ? { fromRepository: from } : {});
+  ctx.set('Location', urlFor(ctx.req, registry.urls, `/v2/${repository.name}/blobs/${mount}`));
+  ctx.set('Docker-Content-Digest', mount);
+  sendEmpty(ctx, 201);
+  return true;
+}
+
+/** A mount without `from` must not tell a session of blobs that it could not pull from any repository. */
+async function mountFromAnywhere(
+  registry: Registry,
+  { repository, session }: RepositoryRequest,
+  digest: Digest,
+): Promise<boolean> {
+  if ((await registry.content.blobs.size(digest)) === undefined) return false;
+  for (const name of await registry.content.catalog.all()) {
+    if (!session.may({ type: 'repository', name, action: 'pull' })) continue;
+    if (await repository.mount(digest, registry.content.repository(name))) return true;
+  }
+  return false;
+}
+
+async function uploadStatus(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, ['pull']);
+  const id = parseUploadId(String(ctx.params.id));
+  sendState(ctx, registry, request, id, await request.repository.uploads.offset(id), 204);
+}
+
+async function uploadPart(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, ['pull', 'push']);
+  const id = parseUploadId(String(ctx.params.id));
+  const start = contentRange(ctx);
+  const size = await withState(ctx, registry, request, id, () =>
+    request.repository.uploads.append(id, ctx.req, start),
+  );
+  sendState(ctx, registry, request, id, size, 202);
+}
+
+async function finishUpload(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, ['pull', 'push']);
+  const id = parseUploadId(String(ctx.params.id));
+  const text = queryValue(ctx, 'digest');
+  if (text === undefined) {
+    throw registryError('DIGEST_INVALID', 'digest missing: add ?digest=<algorithm>:<hex>');
+  }
+  const digest = parseDigest(text);
+  const start = contentRange(ctx);
+  const hasBody = ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length')) > 0;
+  const blob = await withState(ctx, registry, request, id, () =>
+    request.repository.uploads.finish(id, digest, hasBody ? ctx.req : undefined, start),
+  );
+  sendStored(ctx, registry, request, blob.digest, blob.size);
+}
+
+async function cancelUpload(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, ['pull', 'push']);
+  const id = parseUploadId(String(ctx.params.id));
+  await request.repository.uploads.cancel(id);
+  ctx.set('Docker-Upload-UUID', id);
+  sendEmpty(ctx, 204);
+}
+
+/**
+ * Where this part begins, by its Content-Range (`<start>-<end>`, both inclusive; `bytes a-b/n` is understood too).
+ * Throws RANGE_INVALID or SIZE_INVALID.
+ */
+function contentRange(ctx: Context): number | undefined {
+  const header = ctx.get('content-range');
+  if (header === '') return undefined;
+  const match = /^(?:bytes[ =])?(\d+)-(\d+)(?:\/(?:\d+|\*))?$/.exec(header.trim());
+  if (!match) {
+    throw registryError('RANGE_INVALID', 'Content-Range must be <start>-<end>, both inclusive');
+  }
+  const start = Number(match[1]);
+  const end = Number(match[2]);
+  const length = ctx.get('content-length');
+  if (end < start && length !== '0') {
+    throw registryError('RANGE_INVALID', 'Content-Range ends before it begins');
+  }
+  if (length !== '' && length !== '0' && Number(length) !== end - start + 1) {
+    throw registryError(
+      'SIZE_INVALID',
+      `Content-Range spans ${end - start + 1} bytes, Content-Length says ${length}`,
+    );
+  }
+  return start;
+}
+
+/** A refused part leaves the upload alive, and the refusal says where it stands (OCI "Pushing a blob in chunks"). */
+async function withState<T>(
+  ctx: Context,
+  registry: Registry,
+  request: RepositoryRequest,
+  id: UploadId,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (hasCode(error, 'RANGE_INVALID') || hasCode(error, 'UPLOAD_BUSY')) {
+      setState(ctx, registry, request, id, await request.repository.uploads.offset(id));
+    }
+    throw error;
+  }
+}
+
+function sendState(
+  ctx: Context,
+  registry: Registry,
+  request: RepositoryRequest,
+  id: UploadId,
+  size: number,
+  status: number,
+): void {
+  setState(ctx, registry, request, id, size);
+  sendEmpty(ctx, status);
+}
+
+function setState(
+  ctx: Context,
+  registry: Registry,
+  { repository }: RepositoryRequest,
+  id: UploadId,
+  size: number,
+): void {
+  const path = `/v2/${repository.name}/blobs/uploads/${id}`;
+  ctx.set('Location', urlFor(ctx.req, registry.urls, path));
+  // Go's client fails without the header, and on an end before the start: nothing received is 0-0 as well.
+  ctx.set('Range', `0-${Math.max(size - 1, 0)}`);
+  ctx.set('Docker-Upload-UUID', id);
+}
+
+function sendStored(
+  ctx: Context,
+  registry: Registry,
+  request: RepositoryRequest,
+  digest: Digest,
+  size: number,
+): void {
+  report(ctx, registry, request, 'push', { mediaType: OCTETS, digest, size });
+  const path = `/v2/${request.repository.name}/blobs/${digest}`;
+  ctx.set('Location', urlFor(ctx.req, registry.urls, path));
+  ctx.set('Docker-Content-Digest', digest);
+  sendEmpty(ctx, 201);
+}

@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto';
+import Koa, { type Context } from 'koa';
+import type { Protocol } from '../protocols/protocol.ts';
+import { type Registry, registryError } from '../protocols/registry.ts';
+import { v2 } from '../protocols/v2/index.ts';
+import { RegistryError } from '../storage/errors.ts';
+
+export interface AppOptions {
+  /** Which protocols are served. */
+  protocols: { v1: boolean; v2: boolean };
+  /** Called once for each answered request. */
+  onRequest?(entry: RequestEntry): void;
+}
+
+/** One line of the request log. */
+export interface RequestEntry {
+  id: string;
+  method: string;
+  path: string;
+  repository: string | undefined;
+  status: number;
+  bytes: number;
+  /** Milliseconds from the first byte of the request to the last of the answer. */
+  ms: number;
+  address: string;
+  userAgent: string;
+  user: string | undefined;
+}
+
+/** Puts the protocols on one Koa app. Only connects: everything else is in the protocols and the registry. */
+export function createApp(registry: Registry, options: AppOptions): Koa {
+  const app = new Koa();
+  app.proxy = true;
+  app.silent = true;
+  if (options.onRequest) app.use(observe(options.onRequest));
+  const protocols: Protocol[] = [];
+  if (options.protocols.v2) protocols.push(v2(registry));
+  for (const protocol of protocols) app.use(mount(protocol, registry));
+  app.use((ctx) => {
+    if (ctx.path === '/') {
+      ctx.set('Cache-Control', 'no-cache');
+      ctx.body = '';
+      ctx.status = 200;
+    }
+  });
+  return app;
+}
+
+/** Gives a protocol its own errors, its own 404 and its own 405, for everything below its prefix. */
+function mount(protocol: Protocol, registry: Registry): Koa.Middleware {
+  const routes = protocol.router.routes() as unknown as Koa.Middleware;
+  const methods = protocol.router.allowedMethods({
+    throw: true,
+    methodNotAllowed: () => registryError('METHOD_NOT_ALLOWED', 'method not allowed here'),
+    notImplemented: () => registryError('METHOD_NOT_ALLOWED', 'method not known here'),
+  }) as unknown as Koa.Middleware;
+  return async (ctx, next) => {
+    if (!owns(protocol.prefix, ctx.path)) return next();
+    try {
+      protocol.enter?.(ctx);
+      await routes(ctx, () => methods(ctx, unknownPath));
+    } catch (error) {
+      renderFailure(ctx, protocol, registry, error);
+    }
+  };
+}
+
+function owns(prefix: string, path: string): boolean {
+  return path.startsWith(prefix) && (path.length === prefix.length || path[prefix.length] === '/');
+}
+
+async function unknownPath(): Promise<void> {
+  throw registryError('NOT_FOUND', 'nothing is served at this path');
+}
+
+function renderFailure(ctx: Context, protocol: Protocol, registry: Registry, error: unknown): void {
+  if (error instanceof RegistryError) {
+    if (error.code === 'METHOD_NOT_ALLOWED') ctx.set('Allow', allowedMethods(ctx));
+    protocol.renderError(ctx, error);
+    return;
+  }
+  registry.log.error('request failed', {
+    id: ctx.state.requestId,
+    method: ctx.method,
+    path: ctx.path,
+    error: error instanceof Error ? error.stack : String(error),
+  });
+  protocol.renderError(ctx, registryError('UNKNOWN', 'unknown error', { cause: error }));
+}
+
+function allowedMethods(ctx: Context): string {
+  const matched = (ctx as { matched?: { methods: string[] }[] }).matched ?? [];
+  return [...new Set(matched.flatMap((layer) => layer.methods))].join(', ');
+}
+
+function observe(onRequest: (entry: RequestEntry) => void): Koa.Middleware {
+  return (ctx, next) => {
+    const started = performance.now();
+    ctx.state.requestId = ctx.get('x-request-id').slice(0, 64) || randomUUID();
+    ctx.res.once('close', () => {
+      const length = ctx.method === 'HEAD' ? 0 : Number(ctx.res.getHeader('content-length') ?? 0);
+      onRequest({
+        id: ctx.state.requestId,
+        method: ctx.method,
+        path: ctx.path,
+        repository: ctx.state.repository,
+        status: ctx.res.writableFinished ? ctx.res.statusCode : 499,
+        bytes: length,
+        ms: performance.now() - started,
+        address: ctx.ip,
+        userAgent: ctx.get('user-agent'),
+        user: ctx.state.user,
+      });
+    });
+    return next();
+  };
+}

@@ -1,0 +1,82 @@
+import type { Readable } from 'node:stream';
+import { LRUCache } from 'lru-cache';
+import { algorithmOf, type Digest, digestOf } from './digest.ts';
+import type { ByteRange, StorageDriver } from './driver.ts';
+import { ifFound } from './errors.ts';
+import type { MaybePromise } from './links.ts';
+import { blobData } from './paths.ts';
+
+/** Blobs up to this size may be kept in memory, in bytes. */
+const SMALL_BLOB = 64 * 1024;
+
+/** The blobs of the whole store, by digest, without regard to who may see them. */
+export class BlobStore {
+  readonly #driver: StorageDriver;
+  readonly #small: LRUCache<Digest, Buffer>;
+
+  constructor(driver: StorageDriver, cacheBytes: number) {
+    this.#driver = driver;
+    this.#small = new LRUCache({
+      maxSize: Math.max(cacheBytes, 1),
+      sizeCalculation: (bytes) => bytes.length + 200,
+    });
+  }
+
+  /** Size in bytes, or undefined when the blob is not stored. Always asks the driver: a collected blob is gone. */
+  size(digest: Digest): MaybePromise<number | undefined> {
+    const { local } = this.#driver;
+    if (local) return local.stamp(blobData(digest))?.size;
+    return ifFound(this.#driver.stat(blobData(digest))).then((info) => info?.size);
+  }
+
+  read(digest: Digest, range?: ByteRange): Promise<Readable> {
+    return this.#driver.read(blobData(digest), range);
+  }
+
+  /** A small blob whole, from memory where it was asked for before; undefined when it is not stored. */
+  get(digest: Digest): MaybePromise<Buffer | undefined> {
+    const cached = this.#small.get(digest);
+    if (cached) return cached;
+    const { local } = this.#driver;
+    if (local) return this.#remember(digest, local.get(blobData(digest)));
+    return ifFound(this.#driver.get(blobData(digest))).then((bytes) =>
+      this.#remember(digest, bytes),
+    );
+  }
+
+  /** Stores small content under its digest; does nothing when it is there already. */
+  async put(bytes: Buffer, digest: Digest): Promise<void> {
+    if ((await this.size(digest)) === bytes.length) return;
+    await this.#driver.put(blobData(digest), bytes);
+  }
+
+  /**
+   * Makes a file of `size` bytes, whose digest the caller has verified, the data of this blob: durable, renamed
+   * into place. A stored blob of another size is damaged and is replaced.
+   */
+  async adopt(path: string, digest: Digest, size: number): Promise<void> {
+    if ((await this.size(digest)) === size) {
+      await this.#driver.delete(path, { durable: false });
+      return;
+    }
+    await this.#driver.commit(path);
+    await this.#driver.move(path, blobData(digest));
+  }
+
+  /** Where the client may fetch the blob itself, if the backend can say. */
+  async redirectUrl(digest: Digest, method: string): Promise<URL | undefined> {
+    return this.#driver.redirectUrl?.(blobData(digest), { method });
+  }
+
+  /** The file that holds the blob, where there is one. */
+  filename(digest: Digest): string | undefined {
+    return this.#driver.local?.filename(blobData(digest));
+  }
+
+  #remember(digest: Digest, bytes: Buffer | undefined): Buffer | undefined {
+    if (!bytes) return undefined;
+    if (digestOf(bytes, algorithmOf(digest)) !== digest) return undefined;
+    if (bytes.length <= SMALL_BLOB) this.#small.set(digest, bytes);
+    return bytes;
+  }
+}

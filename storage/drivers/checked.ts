@@ -1,0 +1,56 @@
+import type { Readable } from 'node:stream';
+import type {
+  ByteRange,
+  DeleteOptions,
+  FileInfo,
+  PutOptions,
+  StorageDriver,
+  Tap,
+} from '../driver.ts';
+
+const SEGMENT = /^[A-Za-z0-9._~-]{1,255}$/;
+
+/** Throws when a path could leave the root or has a character that some backend cannot hold. */
+export function checkPath(path: string): string {
+  if (path === '/') return path;
+  const segments = path.split('/');
+  if (segments.shift() !== '' || segments.length === 0) throw invalid(path);
+  for (const segment of segments) {
+    if (segment === '.' || segment === '..' || !SEGMENT.test(segment)) throw invalid(path);
+  }
+  return path;
+}
+
+function invalid(path: string): Error {
+  return new Error(`not a storage path: ${JSON.stringify(path)}`);
+}
+
+/**
+ * A second wall behind the parsers: refuses every path that `paths.ts` could not have made. The synchronous looks
+ * of a local driver pass through unchecked, since they only ever see paths made of checked names.
+ */
+export function checked(driver: StorageDriver): StorageDriver {
+  const redirect = driver.redirectUrl?.bind(driver);
+  const close = driver.close?.bind(driver);
+  return {
+    name: driver.name,
+    get: async (path: string) => driver.get(checkPath(path)),
+    put: async (path: string, content: Uint8Array | string, options?: PutOptions) =>
+      driver.put(checkPath(path), content, options),
+    read: async (path: string, range?: ByteRange) => driver.read(checkPath(path), range),
+    append: async (path: string, offset: number, source: Readable, tap?: Tap) =>
+      driver.append(checkPath(path), offset, source, tap),
+    commit: async (path: string) => driver.commit(checkPath(path)),
+    stat: async (path: string): Promise<FileInfo> => driver.stat(checkPath(path)),
+    list: (path: string) => driver.list(checkPath(path)),
+    move: async (from: string, to: string) => driver.move(checkPath(from), checkPath(to)),
+    delete: async (path: string, options?: DeleteOptions) =>
+      driver.delete(checkPath(path), options),
+    ...(redirect && {
+      redirectUrl: async (path: string, request: { method: string }) =>
+        redirect(checkPath(path), request),
+    }),
+    ...(driver.local && { local: driver.local }),
+    ...(close && { close }),
+  };
+}

@@ -1,0 +1,105 @@
+import { algorithmOf, type Digest, hexOf } from './digest.ts';
+import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
+
+/*
+ * The layout on disk, and every path in it. The V2 part is distribution's, byte for byte (v2.md 3).
+ *
+ *   docker/registry/v2/
+ *     blobs/<alg>/<hh>/<hex>/data                                    bytes of blobs and manifests
+ *     repositories/<name>/
+ *       _layers/<alg>/<hex>/link                                     blob is visible in this repository
+ *       _manifests/revisions/<alg>/<hex>/link                        manifest is visible in this repository
+ *       _manifests/tags/<tag>/current/link                           the digest that the tag names
+ *       _manifests/tags/<tag>/index/<alg>/<hex>/link                 every digest it ever named
+ *       _uploads/<id>/{data,startedat}                               bytes so far, RFC 3339
+ *       _uploads/<id>/{progress,lock}                                ours: digest of the bytes so far; who writes now
+ *       _v1/images/<id>                                              V1 images pushed to this repository
+ *       _v1/tags/<tag>                                               memo { imageId, manifest, oci }
+ *       _v1/list                                                     V1 image list, as index clients sent it
+ *   docker/registry/v1/
+ *     images/<hh>/<id>/json                                          image JSON, the bytes as sent
+ *     images/<hh>/<id>/{ancestry,layer,checksum}                     small records in JSON
+ *     images/<hh>/<id>/upload                                        staged layer; its presence means 'in progress'
+ *     images/<hh>/<id>/readers/<name with ~ for />                   repositories through which it may be read
+ *     blobs/<alg>/<hh>/<hex>/{facts,tar}                             encoding and diff ID of a blob; digest of its plain tar
+ *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
+ *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain}                what the bridge made of a manifest, or made it of
+ *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
+ */
+const V2 = '/docker/registry/v2';
+const V1 = '/docker/registry/v1';
+
+export const repositoriesRoot = `${V2}/repositories`;
+export const blobsRoot = `${V2}/blobs`;
+export const v1ImagesRoot = `${V1}/images`;
+/** Ours, for the whole store. */
+export const storeRecord = (name: string): string => `/docker/registry/isthmus/${name}`;
+
+const linkIn = (digest: Digest): string => `${algorithmOf(digest)}/${hexOf(digest)}/link`;
+const shard = (hex: string): string => `${hex.slice(0, 2)}/${hex}`;
+
+export const blobDirectory = (digest: Digest): string =>
+  `${blobsRoot}/${algorithmOf(digest)}/${shard(hexOf(digest))}`;
+export const blobData = (digest: Digest): string => `${blobDirectory(digest)}/data`;
+
+export const repositoryRoot = (name: RepositoryName): string => `${repositoriesRoot}/${name}`;
+export const layersRoot = (name: RepositoryName): string => `${repositoryRoot(name)}/_layers`;
+export const layerLink = (name: RepositoryName, digest: Digest): string =>
+  `${repositoriesRoot}/${name}/_layers/${linkIn(digest)}`;
+
+export const manifestsRoot = (name: RepositoryName): string => `${repositoryRoot(name)}/_manifests`;
+export const revisionsRoot = (name: RepositoryName): string => `${manifestsRoot(name)}/revisions`;
+export const revisionLink = (name: RepositoryName, digest: Digest): string =>
+  `${repositoriesRoot}/${name}/_manifests/revisions/${linkIn(digest)}`;
+/** JWS signatures that distribution up to 2.4 kept beside schema 1 revisions. */
+export const signaturesRoot = (name: RepositoryName, digest: Digest): string =>
+  `${revisionsRoot(name)}/${algorithmOf(digest)}/${hexOf(digest)}/signatures`;
+
+export const tagsRoot = (name: RepositoryName): string => `${manifestsRoot(name)}/tags`;
+export const tagDirectory = (name: RepositoryName, tag: Tag): string => `${tagsRoot(name)}/${tag}`;
+export const tagLink = (name: RepositoryName, tag: Tag): string =>
+  `${repositoriesRoot}/${name}/_manifests/tags/${tag}/current/link`;
+export const tagHistoryRoot = (name: RepositoryName, tag: Tag): string =>
+  `${tagDirectory(name, tag)}/index`;
+export const tagHistoryLink = (name: RepositoryName, tag: Tag, digest: Digest): string =>
+  `${tagHistoryRoot(name, tag)}/${linkIn(digest)}`;
+
+export const uploadsRoot = (name: RepositoryName): string => `${repositoryRoot(name)}/_uploads`;
+export const uploadDirectory = (name: RepositoryName, id: UploadId): string =>
+  `${uploadsRoot(name)}/${id}`;
+export const uploadFile = (
+  name: RepositoryName,
+  id: UploadId,
+  file: 'data' | 'startedat' | 'progress' | 'lock',
+): string => `${uploadDirectory(name, id)}/${file}`;
+
+export const v1RepositoryRoot = (name: RepositoryName): string => `${repositoryRoot(name)}/_v1`;
+export const v1MembersRoot = (name: RepositoryName): string => `${v1RepositoryRoot(name)}/images`;
+export const v1Member = (name: RepositoryName, id: V1ImageId): string =>
+  `${v1MembersRoot(name)}/${id}`;
+export const v1TagsRoot = (name: RepositoryName): string => `${v1RepositoryRoot(name)}/tags`;
+export const v1TagMemo = (name: RepositoryName, tag: Tag): string => `${v1TagsRoot(name)}/${tag}`;
+export const v1Record = (name: RepositoryName, record: string): string =>
+  `${v1RepositoryRoot(name)}/${record}`;
+
+export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
+export const v1ImageFile = (
+  id: V1ImageId,
+  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'upload' | 'received' | 'lock',
+): string => `${v1ImageDirectory(id)}/${file}`;
+export const v1ReadersRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/readers`;
+export const v1Reader = (id: V1ImageId, name: RepositoryName): string =>
+  `${v1ReadersRoot(id)}/${name.replaceAll('/', '~')}`;
+
+const v1BlobDirectory = (digest: Digest): string =>
+  `${V1}/blobs/${algorithmOf(digest)}/${shard(hexOf(digest))}`;
+export const blobFacts = (digest: Digest): string => `${v1BlobDirectory(digest)}/facts`;
+export const blobTar = (digest: Digest): string => `${v1BlobDirectory(digest)}/tar`;
+export const diffRoot = (diffId: Digest): string => `${V1}/diffs/${shard(hexOf(diffId))}`;
+export const diffBlob = (diffId: Digest, blob: Digest): string =>
+  `${diffRoot(diffId)}/${algorithmOf(blob)}-${hexOf(blob)}`;
+
+export const bridgeRecord = (
+  manifest: Digest,
+  record: 'origin' | 'forms' | 'chain' | 'schema1',
+): string => `${V1}/manifests/${algorithmOf(manifest)}/${shard(hexOf(manifest))}/${record}`;

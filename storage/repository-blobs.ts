@@ -1,0 +1,66 @@
+import { dirname } from 'node:path/posix';
+import type { BlobStore } from './blobs.ts';
+import type { Digest } from './digest.ts';
+import type { StorageDriver } from './driver.ts';
+import { storageError } from './errors.ts';
+import type { Links, MaybePromise } from './links.ts';
+import type { RepositoryName } from './names.ts';
+import { layerLink } from './paths.ts';
+
+/** A blob as one repository shows it. */
+export interface LinkedBlob {
+  /** The digest under which the data lies; another one when the blob was linked by an alias (v2.md 3). */
+  canonical: Digest;
+  /** Bytes. */
+  size: number;
+}
+
+/** The blobs that one repository shows: those with a link in `_layers`. */
+export class RepositoryBlobs {
+  readonly #name: RepositoryName;
+  readonly #driver: StorageDriver;
+  readonly #links: Links;
+  readonly #blobs: BlobStore;
+
+  constructor(name: RepositoryName, driver: StorageDriver, links: Links, blobs: BlobStore) {
+    this.#name = name;
+    this.#driver = driver;
+    this.#links = links;
+    this.#blobs = blobs;
+  }
+
+  /** The blob, if it is linked here and its data is stored. */
+  find(digest: Digest): MaybePromise<LinkedBlob | undefined> {
+    const link = this.#links.read(layerLink(this.#name, digest));
+    if (link instanceof Promise) return link.then((canonical) => this.#sized(canonical));
+    return this.#sized(link);
+  }
+
+  /** The blob; throws BLOB_UNKNOWN with the digest. */
+  async require(digest: Digest): Promise<LinkedBlob> {
+    const found = await this.find(digest);
+    if (found) return found;
+    throw storageError('BLOB_UNKNOWN', 'blob unknown to registry', { detail: digest });
+  }
+
+  /** Makes a stored blob visible in this repository. */
+  async link(digest: Digest): Promise<void> {
+    if ((await this.#links.read(layerLink(this.#name, digest))) === digest) return;
+    await this.#links.write(layerLink(this.#name, digest), digest);
+  }
+
+  /** Takes the blob out of this repository; its data stays until garbage collection. Throws BLOB_UNKNOWN. */
+  async delete(digest: Digest): Promise<void> {
+    await this.require(digest);
+    await this.#driver.delete(dirname(layerLink(this.#name, digest)));
+  }
+
+  #sized(canonical: Digest | undefined): MaybePromise<LinkedBlob | undefined> {
+    if (!canonical) return undefined;
+    const size = this.#blobs.size(canonical);
+    if (size instanceof Promise) {
+      return size.then((bytes) => (bytes === undefined ? undefined : { canonical, size: bytes }));
+    }
+    return size === undefined ? undefined : { canonical, size };
+  }
+}

@@ -1,0 +1,103 @@
+import type { BlobStore } from './blobs.ts';
+import type { Catalog } from './catalog.ts';
+import type { Digest } from './digest.ts';
+import type { StorageDriver } from './driver.ts';
+import type { Links } from './links.ts';
+import { gather, type Listings } from './listings.ts';
+import type { Manifest } from './manifest.ts';
+import { type ManifestCache, type ManifestPolicy, Manifests } from './manifests.ts';
+import type { RepositoryName, Tag } from './names.ts';
+import { manifestsRoot, repositoryRoot } from './paths.ts';
+import { type ReferrerIndexes, Referrers } from './referrers.ts';
+import { RepositoryBlobs } from './repository-blobs.ts';
+import { Tags } from './tags.ts';
+import { type RunningHashes, Uploads } from './uploads.ts';
+
+/** What all repositories of a store share. */
+export interface RepositoryParts {
+  driver: StorageDriver;
+  links: Links;
+  listings: Listings;
+  blobs: BlobStore;
+  manifests: ManifestCache;
+  catalog: Catalog;
+  hashes: RunningHashes;
+  referrers: ReferrerIndexes;
+  policy: ManifestPolicy;
+}
+
+/** One repository: its blobs, uploads, manifests, tags and referrers. It exists once something is stored in it. */
+export class Repository {
+  readonly name: RepositoryName;
+  readonly blobs: RepositoryBlobs;
+  readonly uploads: Uploads;
+  readonly manifests: Manifests;
+  readonly tags: Tags;
+  readonly referrers: Referrers;
+  readonly #parts: RepositoryParts;
+
+  constructor(name: RepositoryName, parts: RepositoryParts) {
+    const { driver, links, listings } = parts;
+    this.name = name;
+    this.#parts = parts;
+    this.blobs = new RepositoryBlobs(name, driver, links, parts.blobs);
+    this.uploads = new Uploads(name, driver, parts.blobs, this.blobs, parts.hashes);
+    this.tags = new Tags(name, driver, links, listings);
+    this.manifests = new Manifests(name, {
+      driver,
+      links,
+      listings,
+      store: parts.blobs,
+      cache: parts.manifests,
+      blobs: this.blobs,
+      tags: this.tags,
+      policy: parts.policy,
+    });
+    this.referrers = new Referrers(name, parts.referrers, this.manifests, this.tags);
+  }
+
+  /** Stores a manifest and points tags at it, last of all. Errors as `Manifests.put`. */
+  async putManifest(manifest: Manifest, tags: readonly Tag[]): Promise<void> {
+    const existed = await this.exists();
+    await this.manifests.put(manifest);
+    for (const tag of tags) await this.tags.set(tag, manifest.descriptor.digest);
+    if (!existed) await this.#parts.catalog.changed();
+  }
+
+  /** The manifest that a tag names, if it is whole. */
+  async resolveTag(tag: Tag): Promise<Manifest | undefined> {
+    const digest = await this.tags.resolve(tag);
+    return digest && (await this.manifests.get(digest));
+  }
+
+  /**
+   * Makes a blob of another repository visible here, without a copy. False when the other has it not; with no other
+   * named, any stored blob will do, and the caller has seen to it that it may be read.
+   */
+  async mount(digest: Digest, from: Repository | undefined): Promise<boolean> {
+    if (from) {
+      const found = await from.blobs.find(digest);
+      if (found?.canonical !== digest) return false;
+    } else if ((await this.#parts.blobs.size(digest)) === undefined) {
+      return false;
+    }
+    await this.blobs.link(digest);
+    return true;
+  }
+
+  /** Whether a manifest was ever stored here (v2.md 1.6). */
+  async exists(): Promise<boolean> {
+    const { driver } = this.#parts;
+    if (driver.local) return driver.local.stamp(manifestsRoot(this.name)) !== undefined;
+    return (await gather(driver.list(manifestsRoot(this.name)))).length > 0;
+  }
+
+  /** Removes the repository whole: tags, manifests, links, uploads. Blob data stays until garbage collection. */
+  async delete(): Promise<void> {
+    const { driver, catalog } = this.#parts;
+    for await (const child of driver.list(repositoryRoot(this.name))) {
+      if (child.startsWith('_')) await driver.delete(`${repositoryRoot(this.name)}/${child}`);
+    }
+    await catalog.changed();
+  }
+}

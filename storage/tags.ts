@@ -1,0 +1,111 @@
+import type { Digest } from './digest.ts';
+import type { StorageDriver } from './driver.ts';
+import type { Links, MaybePromise } from './links.ts';
+import { firstAfter, gather, type Listings } from './listings.ts';
+import { isTag, type RepositoryName, type Tag } from './names.ts';
+import {
+  revisionLink,
+  tagDirectory,
+  tagHistoryLink,
+  tagHistoryRoot,
+  tagLink,
+  tagsRoot,
+  v1TagMemo,
+} from './paths.ts';
+
+export interface Page<T> {
+  items: T[];
+  /** Whether more follow. */
+  more: boolean;
+}
+
+/** The tags of one repository. `current/link` is the one truth of a tag, for both protocols. */
+export class Tags {
+  readonly #name: RepositoryName;
+  readonly #driver: StorageDriver;
+  readonly #links: Links;
+  readonly #listings: Listings;
+
+  constructor(name: RepositoryName, driver: StorageDriver, links: Links, listings: Listings) {
+    this.#name = name;
+    this.#driver = driver;
+    this.#links = links;
+    this.#listings = listings;
+  }
+
+  /** The manifest digest that the tag names. */
+  resolve(tag: Tag): MaybePromise<Digest | undefined> {
+    return this.#links.read(tagLink(this.#name, tag));
+  }
+
+  /** Points the tag at a manifest that is linked here. Its history keeps every digest it ever named. */
+  async set(tag: Tag, digest: Digest): Promise<void> {
+    if ((await this.resolve(tag)) === digest) return;
+    await this.#links.write(tagHistoryLink(this.#name, tag, digest), digest);
+    await this.#links.write(tagLink(this.#name, tag), digest);
+  }
+
+  /** Removes the tag, not what it names. Gives whether there was one. */
+  async delete(tag: Tag): Promise<boolean> {
+    const existed = (await this.resolve(tag)) !== undefined;
+    await this.#driver.delete(tagDirectory(this.#name, tag));
+    await this.#driver.delete(v1TagMemo(this.#name, tag));
+    return existed;
+  }
+
+  /** Tags in byte order after `last`, at most `count`. */
+  async page(last: string | undefined, count: number): Promise<Page<Tag>> {
+    const names = await this.#listings.children(tagsRoot(this.#name));
+    const items: Tag[] = [];
+    for (let at = last === undefined ? 0 : firstAfter(names, last); at < names.length; at += 1) {
+      const name = names[at] as string;
+      if (!isTag(name) || !(await this.resolve(name))) continue;
+      if (items.length === count) return { items, more: true };
+      items.push(name);
+    }
+    return { items, more: false };
+  }
+
+  async all(): Promise<Tag[]> {
+    return (await this.page(undefined, Number.POSITIVE_INFINITY)).items;
+  }
+
+  /** Whether the repository has, or ever had, a tag. */
+  async everHad(): Promise<boolean> {
+    return this.#driver.stat(tagsRoot(this.#name)).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Every digest that the tag ever named, as distribution keeps them. */
+  async history(tag: Tag): Promise<Digest[]> {
+    const digests: Digest[] = [];
+    for await (const algorithm of this.#driver.list(tagHistoryRoot(this.#name, tag))) {
+      for await (const hex of this.#driver.list(
+        `${tagHistoryRoot(this.#name, tag)}/${algorithm}`,
+      )) {
+        digests.push(`${algorithm}:${hex}` as Digest);
+      }
+    }
+    return digests;
+  }
+
+  /** The tags that name this manifest now. */
+  async naming(digest: Digest): Promise<Tag[]> {
+    const found: Tag[] = [];
+    for (const tag of await this.all()) {
+      if ((await this.resolve(tag)) === digest) found.push(tag);
+    }
+    return found;
+  }
+
+  /** Whether the digest is linked as a manifest of this repository. */
+  async isLinked(digest: Digest): Promise<boolean> {
+    return (await this.#links.read(revisionLink(this.#name, digest))) !== undefined;
+  }
+
+  async names(): Promise<string[]> {
+    return gather(this.#driver.list(tagsRoot(this.#name)));
+  }
+}

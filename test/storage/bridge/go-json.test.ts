@@ -1,0 +1,322 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { compareUtf8, decodeUtf8, quote, quoteBytes } from '../../../storage/bridge/go-string.ts';
+import { canonicalTime } from '../../../storage/bridge/go-time.ts';
+import { indentedJson } from '../../../storage/bridge/indented-json.ts';
+import { JsonError, parseJson } from '../../../storage/bridge/json-scanner.ts';
+import { canonicalJson, RawMap } from '../../../storage/bridge/raw-map.ts';
+import { decodeV1Image, encodeV1Image } from '../../../storage/bridge/v1-image.ts';
+import { fromBase64, readVector } from '../../support/bridge-vectors.ts';
+import { SeededRandom } from '../../support/seeded-random.ts';
+
+interface Case {
+  in: string;
+  out?: string;
+  error?: boolean;
+}
+const vectors = readVector<Record<'rawMap' | 'string' | 'time' | 'v1Image', Case[]>>('gojson.json');
+
+function checkCase(vector: Case, convert: (input: Buffer) => Buffer): void {
+  const input = fromBase64(vector.in);
+  if (vector.error) assert.throws(() => convert(input), JsonError);
+  else
+    assert.equal(
+      convert(input).toString('latin1'),
+      fromBase64(vector.out ?? '').toString('latin1'),
+    );
+}
+
+describe('Go JSON, golden vectors', () => {
+  for (const vector of vectors.rawMap) {
+    it(`writes the raw map of ${fromBase64(vector.in)}`, () => checkCase(vector, canonicalJson));
+  }
+  for (const vector of vectors.v1Image) {
+    it(`writes the V1Image of ${fromBase64(vector.in)}`, () =>
+      checkCase(vector, (input) => encodeV1Image(decodeV1Image(input))));
+  }
+  for (const vector of vectors.string) {
+    it(`writes the string ${vector.in}`, () =>
+      checkCase(vector, (input) => Buffer.from(quoteBytes(input))));
+  }
+  for (const vector of vectors.time) {
+    it(`writes the time ${vector.in}`, () => {
+      if (vector.error) assert.throws(() => canonicalTime(vector.in), JsonError);
+      else assert.equal(canonicalTime(vector.in), vector.out);
+    });
+  }
+});
+
+describe('strict JSON', () => {
+  const good = [
+    '0',
+    '-0',
+    '1.5e-3',
+    ' [ ] ',
+    '{"a":[{},[],"",null,true,false]}',
+    '"\\u00e9\\/"',
+    '"\\\\"',
+    '"\\""',
+  ];
+  for (const text of good) {
+    it(`takes ${text}`, () => assert.doesNotThrow(() => parseJson(Buffer.from(text))));
+  }
+  const bad = [
+    '',
+    ' ',
+    '\ufeff{}',
+    '01',
+    '1.',
+    '.5',
+    '+1',
+    '1e',
+    '-',
+    '[1,]',
+    '[,1]',
+    '{,}',
+    '{"a"}',
+    '{"a":}',
+    '{a:1}',
+    "{'a':1}",
+    '{"a":1 "b":2}',
+    '[1 2]',
+    '[}',
+    '{]',
+    '{"a":1',
+    '[',
+    '"',
+    '"\\x"',
+    '"\\u12g4"',
+    '"\\u12',
+    'nul',
+    'nulll',
+    'True',
+    'NaN',
+    '{} {}',
+    '"\n"',
+    '\u00a01',
+  ];
+  for (const text of bad) {
+    it(`refuses ${JSON.stringify(text)}`, () =>
+      assert.throws(() => parseJson(Buffer.from(text)), JsonError));
+  }
+  it('takes 10,000 levels and refuses one more, without a stack overflow', () => {
+    const nested = (depth: number) => Buffer.from('['.repeat(depth) + ']'.repeat(depth));
+    assert.doesNotThrow(() => parseJson(nested(10_000)));
+    assert.throws(() => parseJson(nested(10_001)), /nested too deeply/);
+    assert.throws(() => parseJson(Buffer.from('['.repeat(1_000_000))), /nested too deeply/);
+  });
+});
+
+describe('typed V1Image', () => {
+  const roundTrip = (text: string) => encodeV1Image(decodeV1Image(Buffer.from(text))).toString();
+  const refused = [
+    '{"config":[]}',
+    '{"config":{"Env":"x"}}',
+    '{"config":{"Env":[1]}}',
+    '{"config":{"Volumes":{"/a":1}}}',
+    '{"config":{"Labels":{"a":1}}}',
+    '{"config":{"Cmd":[1]}}',
+    '{"config":{"Cmd":1}}',
+    '{"Size":9223372036854775808}',
+    '{"Size":1e3}',
+    '{"Size":"1"}',
+    '{"config":{"Tty":1}}',
+    '{"config":{"Healthcheck":{"Retries":1.5}}}',
+    '{"config":{"StopTimeout":"1"}}',
+    '{"created":"2015-01-01T24:00:00Z"}',
+    '{"created":"2015\\u002d01-01T00:00:00Z"}',
+    '{"container_config":"x"}',
+    '[]',
+    '"x"',
+  ];
+  for (const text of refused) {
+    it(`refuses ${text}`, () => assert.throws(() => decodeV1Image(Buffer.from(text)), JsonError));
+  }
+  it('keeps 64-bit integers past 2^53', () => {
+    assert.match(roundTrip('{"Size":-9223372036854775808}'), /"Size":-9223372036854775808}$/);
+    assert.match(
+      roundTrip('{"config":{"Healthcheck":{"Interval":9007199254740993}}}'),
+      /"Interval":9007199254740993/,
+    );
+  });
+  it('keeps an empty Healthcheck and a StopTimeout of 0, which null removes', () => {
+    const kept = roundTrip('{"config":{"Healthcheck":{},"StopTimeout":0}}');
+    assert.match(kept, /"Healthcheck":{}/);
+    assert.match(kept, /"StopTimeout":0/);
+    const gone = roundTrip(
+      '{"config":{"Healthcheck":{},"StopTimeout":0,"healthcheck":null,"stoptimeout":null}}',
+    );
+    assert.doesNotMatch(gone, /Healthcheck|StopTimeout/);
+  });
+  it('takes the last of repeated keys in any case, merges objects and maps, replaces lists', () => {
+    const image = decodeV1Image(
+      Buffer.from(
+        '{"ID":"a","iD":"b","config":{"Env":["x"],"Labels":{"a":"1"}},"CONFIG":{"ENV":["y"],"labels":{"b":null}}}',
+      ),
+    );
+    assert.equal(image.id, 'b');
+    assert.deepEqual(image.config?.env, ['y']);
+    assert.deepEqual(
+      [...(image.config?.labels ?? [])],
+      [
+        ['a', '1'],
+        ['b', ''],
+      ],
+    );
+  });
+  it('folds the long s and the Kelvin sign as Go does', () => {
+    assert.equal(decodeV1Image(Buffer.from('{"o\u017f":"linux"}')).os, 'linux');
+    assert.deepEqual(
+      decodeV1Image(Buffer.from('{"config":{"wor\u212aingdir":"/w"}}')).config?.workingDir,
+      '/w',
+    );
+  });
+  it('lets null leave scalars as they are and clear lists', () => {
+    const image = decodeV1Image(
+      Buffer.from('{"id":"a","Id":null,"config":{"Cmd":["x"],"cmd":null,"Env":[null]}}'),
+    );
+    assert.equal(image.id, 'a');
+    assert.equal(image.config?.cmd, null);
+    assert.deepEqual(image.config?.env, ['']);
+  });
+});
+
+describe('strings', () => {
+  it('decodes one U+FFFD for each invalid byte', () => {
+    assert.equal(decodeUtf8(Buffer.from('61e280ff62', 'hex')), 'a\ufffd\ufffd\ufffdb');
+    assert.equal(decodeUtf8(Buffer.from('f09f9f', 'hex')), '\ufffd\ufffd\ufffd');
+  });
+  it('tells a U+FFFD that was there from a byte that could not be read', () => {
+    assert.equal(quoteBytes(Buffer.from('efbfbdff', 'hex')), '"\ufffd\\ufffd"');
+  });
+  it('orders as the UTF-8 bytes do', () => {
+    const random = new SeededRandom(1);
+    const units = ['a', 'b', '\u00e9', '\u2028', '\ue000', '\uffff', '\u{10000}', '\u{1f433}'];
+    for (let round = 0; round < 2000; round++) {
+      const [a, b] = [0, 1].map(() =>
+        Array.from({ length: random.below(4) }, () => random.pick(units)).join(''),
+      );
+      assert.equal(
+        Math.sign(compareUtf8(a as string, b as string)),
+        Buffer.compare(Buffer.from(a as string), Buffer.from(b as string)),
+      );
+    }
+  });
+});
+
+describe('indented JSON', () => {
+  it('writes three spaces a level, [] and {} for empty, and leaves undefined members out', () => {
+    const tree = {
+      a: 1,
+      b: undefined,
+      c: [],
+      d: {},
+      e: [{ f: '<' }, 'g'],
+      h: Buffer.from('ff', 'hex'),
+    };
+    assert.equal(
+      indentedJson(tree).toString(),
+      '{\n   "a": 1,\n   "c": [],\n   "d": {},\n   "e": [\n      {\n         "f": "\\u003c"\n      },\n      "g"\n   ],\n   "h": "\\ufffd"\n}',
+    );
+  });
+});
+
+describe('random documents', () => {
+  const strings = [
+    '',
+    'a',
+    'A',
+    '<&>',
+    '\u2028',
+    '\\',
+    '"',
+    '\u0001',
+    '\u{1f433}',
+    '\ue000',
+    '\u00e9',
+  ];
+  const numbers = ['0', '-0', '1.0', '9007199254740993', '1E+2', '-1e-400'];
+  const space = (random: SeededRandom) => random.pick(['', '', ' ', '\n\t', '\r']);
+  function document(random: SeededRandom, depth: number): string {
+    const kind = random.below(depth === 0 ? 4 : 6);
+    const some = () => Array.from({ length: random.below(4) });
+    if (kind === 0) return random.pick(numbers);
+    if (kind === 1) return random.pick(['true', 'false', 'null']);
+    if (kind < 4) return JSON.stringify(random.pick(strings));
+    const inner = () => `${space(random)}${document(random, depth - 1)}${space(random)}`;
+    if (kind === 4) return `[${some().map(inner).join(',') || space(random)}]`;
+    return objectOf(random, depth, inner);
+  }
+  function objectOf(
+    random: SeededRandom,
+    depth: number,
+    inner = () => document(random, depth - 1),
+  ): string {
+    const members = Array.from(
+      { length: random.below(5) },
+      () => `${space(random)}${JSON.stringify(random.pick(strings))}${space(random)}:${inner()}`,
+    );
+    return `{${members.join(',')}}`;
+  }
+
+  it('are canonical after one pass, and mean the same to JSON.parse', () => {
+    const random = new SeededRandom(7);
+    for (let round = 0; round < 500; round++) {
+      const text = objectOf(random, 3);
+      const once = canonicalJson(Buffer.from(text));
+      assert.deepEqual(canonicalJson(once), once, text);
+      assert.deepEqual(JSON.parse(once.toString()), JSON.parse(text), text);
+    }
+  });
+  it('are refused exactly when JSON.parse refuses them', () => {
+    const random = new SeededRandom(11);
+    for (let round = 0; round < 3000; round++) {
+      const bytes = Buffer.from(document(random, 3));
+      if (bytes.length > 0)
+        bytes[random.below(bytes.length)] = random.pick([
+          ...Buffer.from('"\\{}[],:0-.eu \n\u0001tn'),
+        ]);
+      let accepted = true;
+      try {
+        JSON.parse(decodeUtf8(bytes));
+      } catch {
+        accepted = false;
+      }
+      if (accepted) assert.doesNotThrow(() => parseJson(bytes), bytes.toString());
+      else assert.throws(() => parseJson(bytes), JsonError, bytes.toString());
+    }
+  });
+  it('keep every key that is set and lose every key that is deleted', () => {
+    const random = new SeededRandom(13);
+    for (let round = 0; round < 200; round++) {
+      const map = RawMap.parse(Buffer.from(objectOf(random, 2)));
+      const [kept, lost] = [random.pick(strings), 'lost'];
+      map.set(kept, quote('v'));
+      map.set(lost, '1');
+      map.delete(lost);
+      const value = JSON.parse(map.encode().toString());
+      assert.equal(value[kept], 'v');
+      assert.ok(!(lost in value));
+    }
+  });
+  it('re-encode as V1Image to a fixed point', () => {
+    const random = new SeededRandom(17);
+    const members = [
+      '"id":"a"',
+      '"Created":"2015-01-01T00:00:00.10+02:00"',
+      '"config":{}',
+      '"config":{"Env":["<"],"Cmd":"x"}',
+      '"size":7',
+      '"container_config":{"Volumes":{"/b":null,"/a":{}}}',
+      '"unknown":[1]',
+      '"author":"\u2028"',
+      '"config":null',
+      '"os":null',
+    ];
+    for (let round = 0; round < 300; round++) {
+      const text = `{${Array.from({ length: random.below(6) }, () => random.pick(members)).join(',')}}`;
+      const once = encodeV1Image(decodeV1Image(Buffer.from(text)));
+      assert.deepEqual(encodeV1Image(decodeV1Image(once)), once, text);
+    }
+  });
+});
