@@ -1,30 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import Koa, { type Context } from 'koa';
 import type { Protocol } from '../protocols/protocol.ts';
 import { type Registry, registryError } from '../protocols/registry.ts';
 import { v2 } from '../protocols/v2/index.ts';
 import { RegistryError } from '../storage/errors.ts';
+import type { AccessLog } from './access-log.ts';
+import { requestLog } from './request-log.ts';
 
 export interface AppOptions {
   /** Which protocols are served. */
   protocols: { v1: boolean; v2: boolean };
-  /** Called once for each answered request. */
-  onRequest?(entry: RequestEntry): void;
-}
-
-/** One line of the request log. */
-export interface RequestEntry {
-  id: string;
-  method: string;
-  path: string;
-  repository: string | undefined;
-  status: number;
-  bytes: number;
-  /** Milliseconds from the first byte of the request to the last of the answer. */
-  ms: number;
-  address: string;
-  userAgent: string;
-  user: string | undefined;
+  /** Gets a line for each answered request. */
+  accessLog?: AccessLog;
 }
 
 /** Puts the protocols on one Koa app. Only connects: everything else is in the protocols and the registry. */
@@ -32,7 +18,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   const app = new Koa();
   app.proxy = true;
   app.silent = true;
-  if (options.onRequest) app.use(observe(options.onRequest));
+  if (options.accessLog) app.use(requestLog(options.accessLog));
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
   for (const protocol of protocols) app.use(mount(protocol, registry));
@@ -91,27 +77,4 @@ function renderFailure(ctx: Context, protocol: Protocol, registry: Registry, err
 function allowedMethods(ctx: Context): string {
   const matched = (ctx as { matched?: { methods: string[] }[] }).matched ?? [];
   return [...new Set(matched.flatMap((layer) => layer.methods))].join(', ');
-}
-
-function observe(onRequest: (entry: RequestEntry) => void): Koa.Middleware {
-  return (ctx, next) => {
-    const started = performance.now();
-    ctx.state.requestId = ctx.get('x-request-id').slice(0, 64) || randomUUID();
-    ctx.res.once('close', () => {
-      const length = ctx.method === 'HEAD' ? 0 : Number(ctx.res.getHeader('content-length') ?? 0);
-      onRequest({
-        id: ctx.state.requestId,
-        method: ctx.method,
-        path: ctx.path,
-        repository: ctx.state.repository,
-        status: ctx.res.writableFinished ? ctx.res.statusCode : 499,
-        bytes: length,
-        ms: performance.now() - started,
-        address: ctx.ip,
-        userAgent: ctx.get('user-agent'),
-        user: ctx.state.user,
-      });
-    });
-    return next();
-  };
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import { type FileHandle, open, opendir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import type {
   ByteRange,
   DeleteOptions,
@@ -14,6 +14,7 @@ import type {
   Tap,
 } from '../driver.ts';
 import { ConditionFailedError, PathNotFoundError, storageError } from '../errors.ts';
+import { sendFile } from './file-sender.ts';
 import { collect } from './file-writer.ts';
 
 export interface FilesystemOptions {
@@ -43,6 +44,7 @@ export class FilesystemDriver implements StorageDriver {
     this.local = {
       stamp: (path) => this.#stamp(path),
       get: (path) => this.#get(path),
+      send: (path, range, out) => this.#send(path, range, out),
       filename: (path) => this.#at(path),
     };
   }
@@ -188,6 +190,20 @@ export class FilesystemDriver implements StorageDriver {
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return undefined;
       throw error;
+    }
+  }
+
+  async #send(path: string, range: ByteRange, out: Writable): Promise<void> {
+    let fd: number;
+    try {
+      fd = fs.openSync(this.#root + path, 'r');
+    } catch (error) {
+      throw translate(error, path);
+    }
+    try {
+      await sendFile(fd, range, out);
+    } finally {
+      fs.closeSync(fd);
     }
   }
 

@@ -1,0 +1,44 @@
+import type { RequestListener } from 'node:http';
+import type { Logger } from '../protocols/registry.ts';
+import { createAccessLog } from './access-log.ts';
+import { createApp } from './app.ts';
+import type { Config } from './config/config.ts';
+import type { ProcessLogger } from './log.ts';
+import { openRegistry } from './open-registry.ts';
+
+/** Everything that answers requests, behind one function. */
+export interface Service {
+  handler: RequestListener;
+  reopenLogs(): void;
+  /** To be called when no request runs any more. */
+  close(): Promise<void>;
+}
+
+/** Opens the registry that `config` describes. Fails when its storage can't be used. */
+export async function openService(config: Config, log: Logger): Promise<Service> {
+  const accessLog = createAccessLog(config.log.access);
+  const registry = await openRegistry(config, log);
+  const { v1, v2 } = config.protocols;
+  const app = createApp(registry, { protocols: { v1: v1.enabled, v2: v2.enabled }, accessLog });
+  const answer = app.callback();
+  return {
+    handler: (request, response) => {
+      void answer(request, response);
+    },
+    reopenLogs: () => accessLog.reopen(),
+    close: async () => {
+      await registry.content.close();
+      accessLog.flush();
+    },
+  };
+}
+
+/** Opens all log files again; a file that can't be opened is no reason to stop serving. */
+export function reopenAll(log: ProcessLogger, service: Service): void {
+  try {
+    log.reopen();
+    service.reopenLogs();
+  } catch (error) {
+    log.error('log files not reopened', { error });
+  }
+}

@@ -1,0 +1,112 @@
+import { Socket } from 'node:net';
+import type { Config } from '../config/config.ts';
+import { createLogger, type ProcessLogger } from '../log.ts';
+import { dropPrivileges } from '../privileges.ts';
+import { HttpServer } from '../server.ts';
+import { openService, reopenAll, type Service } from '../service.ts';
+import type { ToMaster, ToWorker } from './messages.ts';
+
+const BEAT_MS = 1000;
+
+/** Serves the connections that the master sends, until it says to stop, or is gone. */
+export function runWorker(): void {
+  const early: Socket[] = [];
+  let worker: Worker | undefined;
+  process.on('message', (message: ToWorker, handle: unknown) => {
+    if (message.type === 'start') {
+      Worker.start(message.config).then(
+        (started) => {
+          worker = started;
+          for (const socket of early) started.accept(socket);
+        },
+        (error: unknown) => {
+          tell({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+          process.exitCode = 1;
+          process.disconnect();
+        },
+      );
+    } else if (message.type === 'connection') {
+      tell({ type: 'accepted', id: message.id });
+      // The client may have gone while the handle was on its way.
+      if (!(handle instanceof Socket)) tell({ type: 'closed' });
+      else if (worker === undefined) early.push(handle);
+      else worker.accept(handle);
+    } else if (message.type === 'drain') void worker?.drain(message.seconds);
+    else worker?.reopenLogs();
+  });
+  // A terminal sends these to the master as well, which then says what is to be done.
+  for (const signal of ['SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGTTIN', 'SIGTTOU'] as const)
+    process.on(signal, () => {});
+  process.on('SIGUSR1', () => worker?.reopenLogs());
+  process.on('SIGTERM', () => void worker?.drain());
+  process.on('disconnect', () => void worker?.drain());
+}
+
+class Worker {
+  readonly #config: Config;
+  readonly #log: ProcessLogger;
+  readonly #service: Service;
+  readonly #server: HttpServer;
+  readonly #recycleAfter: number;
+  #leaving = false;
+
+  private constructor(config: Config, log: ProcessLogger, service: Service) {
+    this.#config = config;
+    this.#log = log;
+    this.#service = service;
+    const { maxRequests, maxRequestsJitter } = config.workers;
+    const jitter = Math.floor(Math.random() * (maxRequestsJitter + 1));
+    this.#recycleAfter = maxRequests === 0 ? Number.POSITIVE_INFINITY : maxRequests + jitter;
+    this.#server = new HttpServer(config.http, service.handler, log);
+    setInterval(() => this.#beat(), BEAT_MS).unref();
+  }
+
+  static async start(config: Config): Promise<Worker> {
+    const log = createLogger(config.log, { pid: process.pid });
+    process.on('exit', () => log.flush());
+    dropPrivileges(config.workers, log);
+    const worker = new Worker(config, log, await openService(config, log));
+    tell({ type: 'ready' });
+    return worker;
+  }
+
+  accept(socket: Socket): void {
+    socket.setNoDelay(true);
+    socket.once('close', () => {
+      tell({ type: 'closed' });
+      if (this.#server.served >= this.#recycleAfter) this.#askForRelief();
+    });
+    this.#server.accept(socket);
+  }
+
+  reopenLogs(): void {
+    reopenAll(this.#log, this.#service);
+  }
+
+  async drain(seconds = this.#config.http.drainSeconds): Promise<void> {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    const finished = await this.#server.drain(seconds);
+    if (!finished)
+      this.#log.warn('requests were cut off, the graceful timeout was over', { seconds });
+    await this.#service.close();
+    process.exit(0);
+  }
+
+  #beat(): void {
+    tell({ type: 'beat' });
+    if (this.#server.served >= this.#recycleAfter) this.#askForRelief();
+  }
+
+  #relieved = false;
+
+  #askForRelief(): void {
+    if (this.#relieved) return;
+    this.#relieved = true;
+    tell({ type: 'recycle' });
+  }
+}
+
+function tell(message: ToMaster): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}
