@@ -10,7 +10,7 @@ import { EventQueue } from './queue.ts';
 import { type EndpointCounts, EventSender } from './sender.ts';
 
 /** Events that may wait for one endpoint, and dead letters that are kept. */
-const MAX_EVENTS = 100_000;
+export const MAX_EVENTS = 100_000;
 const GIVE_UP_MS = 24 * 3600 * 1000;
 
 export interface EventSinkOptions {
