@@ -4,6 +4,7 @@ import { type Registry, registryError } from '../protocols/registry.ts';
 import { v2 } from '../protocols/v2/index.ts';
 import { RegistryError } from '../storage/errors.ts';
 import type { AccessLog } from './access-log.ts';
+import type { Guard } from './guard.ts';
 import { requestLog } from './request-log.ts';
 
 export interface AppOptions {
@@ -11,6 +12,10 @@ export interface AppOptions {
   protocols: { v1: boolean; v2: boolean };
   /** Gets a line for each answered request. */
   accessLog?: AccessLog;
+  /** Run before every protocol, for paths outside of them, such as health. */
+  endpoints?: readonly Koa.Middleware[];
+  /** Asked before every request to a protocol; may refuse it. */
+  guards?: readonly Guard[];
 }
 
 /** Puts the protocols on one Koa app. Only connects: everything else is in the protocols and the registry. */
@@ -19,9 +24,10 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   app.proxy = true;
   app.silent = true;
   if (options.accessLog) app.use(requestLog(options.accessLog));
+  for (const endpoint of options.endpoints ?? []) app.use(endpoint);
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
-  for (const protocol of protocols) app.use(mount(protocol, registry));
+  for (const protocol of protocols) app.use(mount(protocol, registry, options.guards ?? []));
   app.use((ctx) => {
     if (ctx.path === '/') {
       ctx.set('Cache-Control', 'no-cache');
@@ -33,7 +39,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
 }
 
 /** Gives a protocol its own errors, its own 404 and its own 405, for everything below its prefix. */
-function mount(protocol: Protocol, registry: Registry): Koa.Middleware {
+function mount(protocol: Protocol, registry: Registry, guards: readonly Guard[]): Koa.Middleware {
   const routes = protocol.router.routes() as unknown as Koa.Middleware;
   const methods = protocol.router.allowedMethods({
     throw: true,
@@ -43,8 +49,13 @@ function mount(protocol: Protocol, registry: Registry): Koa.Middleware {
   return async (ctx, next) => {
     if (!owns(protocol.prefix, ctx.path)) return next();
     try {
+      for (const guard of guards) {
+        const waiting = guard(ctx);
+        if (waiting) await waiting;
+      }
       protocol.enter?.(ctx);
       await routes(ctx, () => methods(ctx, unknownPath));
+      if (ctx.method !== 'GET' && ctx.method !== 'HEAD') await registry.events.stored?.();
     } catch (error) {
       renderFailure(ctx, protocol, registry, error);
     }
