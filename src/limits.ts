@@ -60,7 +60,10 @@ function networkOf(address: string): string {
  * Lets `max` uploads receive bytes at a time. Others wait for their turn without their bytes being read; who waits too
  * long, or finds too many waiting, is refused with 429 and Retry-After.
  */
-export function limitUploads(max: number, waitMs = UPLOAD_WAIT_MS, prefix = ''): Guard {
+export function limitUploads(
+  max: number,
+  { waitMs = UPLOAD_WAIT_MS, prefix = '' }: { waitMs?: number; prefix?: string } = {},
+): Guard {
   let running = 0;
   const waiting: (() => void)[] = [];
   const release = () => {

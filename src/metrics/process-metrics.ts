@@ -1,8 +1,11 @@
 import { readdirSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { MetricRegistry } from './registry.ts';
 
 const NANOSECONDS = 1e9;
+
+/** One for the process, however often its registry is opened anew. */
+let delay: IntervalHistogram | undefined;
 
 /** What every process tells of itself, under the names that client libraries use; summed over workers. */
 export function observeProcess(metrics: MetricRegistry): void {
@@ -23,15 +26,18 @@ export function observeProcess(metrics: MetricRegistry): void {
     [],
     'max',
   );
-  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay ??= monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
+  const histogram = delay;
+  // Only what was used from here on: after a reload, the sums hold already what came before.
+  const base = process.cpuUsage();
   metrics.onCollect(() => {
-    const { user, system } = process.cpuUsage();
+    const { user, system } = process.cpuUsage(base);
     cpu.set((user + system) / 1e6);
     memory.set(process.memoryUsage.rss());
     descriptors.set(openDescriptors());
-    lag.with().set(delay.percentile(99) / NANOSECONDS);
-    delay.reset();
+    lag.with().set(histogram.percentile(99) / NANOSECONDS);
+    histogram.reset();
   });
 }
 

@@ -5,6 +5,8 @@ export interface WorkerReport {
   metrics: Snapshot;
   /** Checks that fail, with their reasons. */
   failing: Record<string, string>;
+  /** Plain values for `/debug/vars`. */
+  vars: Record<string, unknown>;
 }
 
 /**
@@ -31,6 +33,12 @@ export class WorkerBoard<Worker> {
   metrics(): Snapshot {
     const now = [...this.#reports.values()].map(({ metrics }) => metrics);
     return mergeSnapshots([...now, this.#past]);
+  }
+
+  /** Values of one worker: those of the store are the same for all. */
+  vars(): Record<string, unknown> {
+    const [first] = this.#reports.values();
+    return first?.vars ?? {};
   }
 
   /** What any worker finds failing. */

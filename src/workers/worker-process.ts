@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { extname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
+import type { WorkerReport } from '../metrics/worker-board.ts';
 import type { Target } from './dispatcher.ts';
 import type { ToMaster, ToWorker } from './messages.ts';
 
@@ -13,6 +14,7 @@ export interface WorkerEvents {
   accepted(worker: WorkerProcess, id: number): void;
   closed(worker: WorkerProcess): void;
   recycle(worker: WorkerProcess): void;
+  report(worker: WorkerProcess, report: WorkerReport): void;
   exit(worker: WorkerProcess): void;
 }
 
@@ -29,6 +31,7 @@ export class WorkerProcess implements Target {
   outcome = '';
   readonly #child: ChildProcess;
   #lastBeat = Date.now();
+  #onReport: (() => void) | undefined;
 
   constructor(config: Config, events: WorkerEvents) {
     this.#child = fork(ENTRY, [], { serialization: 'advanced' });
@@ -49,6 +52,9 @@ export class WorkerProcess implements Target {
             return events.closed(this);
           case 'recycle':
             return events.recycle(this);
+          case 'report':
+            events.report(this, message.report);
+            return this.#onReport?.();
           case 'beat':
             return;
         }
@@ -91,6 +97,19 @@ export class WorkerProcess implements Target {
 
   reopenLogs(): void {
     this.#tell({ type: 'reopen' });
+  }
+
+  /** Has the worker report, and waits for that, but not for long: a busy worker's last report is good enough. */
+  async askForReport(ms: number): Promise<void> {
+    if (!this.#child.connected) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#onReport = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#tell({ type: 'report' });
+    });
   }
 
   kill(): void {
