@@ -110,12 +110,29 @@ export interface RegistryEvent {
   tag?: string;
   /** What was touched; only the digest is known for a delete. */
   target: Partial<Descriptor> & { imageId?: string };
-  request: { id: string; address: string; host: string; method: string; userAgent: string };
+  /** What a manifest refers to; a function, since few sinks want it. */
+  references?: () => readonly Descriptor[];
+  request: {
+    id: string;
+    address: string;
+    /** `https` or `http`, as the client used it; undefined where nobody looked. */
+    scheme?: string;
+    host: string;
+    method: string;
+    userAgent: string;
+  };
   user: string | undefined;
 }
 
 export interface EventSink {
   emit(event: RegistryEvent): void;
+  /** False when nobody listens: whoever emits may then save the work of making events. */
+  readonly active?: boolean;
+  /**
+   * Resolves when everything that was emitted so far survives the end of this process; undefined when it does
+   * already. Writes are answered after that.
+   */
+  stored?(): Promise<void> | undefined;
 }
 
 /** Structured logging: an event name and its fields, one line each. */

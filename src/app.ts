@@ -6,6 +6,7 @@ import { v2 } from '../protocols/v2/index.ts';
 import { RegistryError } from '../storage/errors.ts';
 import type { AccessLog } from './access-log.ts';
 import { type CorsOptions, cors } from './cors.ts';
+import type { Guard } from './guard.ts';
 import { requestLog } from './request-log.ts';
 import { routePath, withoutPrefix } from './route-path.ts';
 
@@ -18,6 +19,8 @@ export interface AppOptions {
   cors?: CorsOptions;
   /** Served beside the protocols, such as the token endpoint; each passes on what is not its own. */
   endpoints?: readonly Koa.Middleware[];
+  /** Asked before every request to a protocol; may refuse it. */
+  guards?: readonly Guard[];
 }
 
 /** Puts the protocols on one Koa app. Only connects: everything else is in the protocols and the registry. */
@@ -31,7 +34,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
   if (options.protocols.v1) protocols.push(v1(registry));
-  for (const protocol of protocols) app.use(mount(protocol, registry));
+  for (const protocol of protocols) app.use(mount(protocol, registry, options.guards ?? []));
   app.use((ctx) => {
     if (ctx.path === '/') {
       ctx.set('Cache-Control', 'no-cache');
@@ -52,7 +55,7 @@ interface RoutedContext {
  * Gives a protocol its own errors, its own 404, 405 and OPTIONS, for everything below its prefix, which lies below
  * the registry's prefix (v2.md 1.2).
  */
-function mount(protocol: Protocol, registry: Registry): Koa.Middleware {
+function mount(protocol: Protocol, registry: Registry, guards: readonly Guard[]): Koa.Middleware {
   const routes = protocol.router.routes() as unknown as Koa.Middleware;
   const { prefix } = registry.urls;
   return async (ctx, next) => {
@@ -62,6 +65,10 @@ function mount(protocol: Protocol, registry: Registry): Koa.Middleware {
     const clean = routed.kind === 'invalid' ? raw : routed.path;
     if (!owns(protocol, raw) && !owns(protocol, clean)) return next();
     try {
+      for (const guard of guards) {
+        const waiting = guard(ctx);
+        if (waiting) await waiting;
+      }
       protocol.enter?.(ctx);
       refuseAmbiguity(ctx);
       if (routed.kind === 'invalid') throw registryError('NAME_INVALID', routed.reason);
@@ -71,6 +78,7 @@ function mount(protocol: Protocol, registry: Registry): Koa.Middleware {
       if (routed.kind === 'moved') return moved(ctx, `${prefix}${clean}${ctx.search}`);
       (ctx as RoutedContext).newRouterPath = clean;
       await routes(ctx, async () => noRoute(ctx));
+      if (ctx.method !== 'GET' && ctx.method !== 'HEAD') await registry.events.stored?.();
     } catch (error) {
       renderFailure(ctx, protocol, registry, error);
     }

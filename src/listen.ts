@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { ListenAddress } from './config/scalars.ts';
 
 /** Why the registry can't listen where it was told to, and what would help. */
-class ListenError extends Error {
+export class ListenError extends Error {
   constructor(message: string, cause: unknown) {
     super(message, { cause });
     this.name = 'ListenError';

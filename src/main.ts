@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { type Command, runCommandLine } from './commands/command.ts';
 import { configCommand } from './commands/config.ts';
+import { eventsCommand } from './commands/events.ts';
 import { serveCommand } from './commands/serve.ts';
 import { version } from './version.ts';
 
-const COMMANDS: readonly Command[] = [serveCommand, configCommand];
+const COMMANDS: readonly Command[] = [serveCommand, configCommand, eventsCommand];
 
 const code = await runCommandLine(
   'isthmus',

@@ -1,6 +1,7 @@
 import type { Logger, Registry } from '../protocols/registry.ts';
 import { parsePlatform } from '../storage/bridge/platform.ts';
 import { ContentStore } from '../storage/content-store.ts';
+import type { StorageDriver } from '../storage/driver.ts';
 import { createDriver, type DriverOptions } from '../storage/drivers/create-driver.ts';
 import type { ManifestPolicy } from '../storage/manifests.ts';
 import type { Config } from './config/config.ts';
@@ -9,13 +10,19 @@ import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
 import type { DriverConfig } from './config/storage.ts';
 import { openAccess } from './open-access.ts';
 
-/** Builds what the protocols are given: content, access control, events. Throws when the store can't be opened. */
-export async function openRegistry(config: Config, log: Logger): Promise<Registry> {
+/** Wraps the driver in one that tells what it does. */
+type ObserveDriver = (driver: StorageDriver) => StorageDriver;
+
+/** Builds what the protocols are given: content and access control; events come from elsewhere. Throws when the store can't be opened. */
+export async function openRegistry(
+  config: Config,
+  log: Logger,
+  observe: ObserveDriver = (driver) => driver,
+): Promise<Omit<Registry, 'events'>> {
   const { http, pages, protocols, storage } = config;
   return {
-    content: openContent(config, log),
+    content: openContent(config, log, observe),
     access: openAccess,
-    events: { emit: () => undefined },
     limits: {
       manifestBytes: http.limits.manifestBytes,
       jsonBytes: http.limits.jsonBytes,
@@ -31,9 +38,13 @@ export async function openRegistry(config: Config, log: Logger): Promise<Registr
 }
 
 /** The content store alone, as offline commands use it. */
-export function openContent(config: Config, log: Logger): ContentStore {
+export function openContent(
+  config: Config,
+  log: Logger,
+  observe: ObserveDriver = (driver) => driver,
+): ContentStore {
   const { bridge, storage } = config;
-  return new ContentStore(createDriver(driverOptions(storage.driver)), {
+  return new ContentStore(observe(createDriver(driverOptions(storage.driver))), {
     cacheBytes: storage.cache.manifestBytes + storage.cache.blobBytes,
     policy: manifestPolicy(config.validation),
     bridge: {

@@ -4,12 +4,16 @@ import { createAccessLog } from './access-log.ts';
 import { createApp } from './app.ts';
 import type { Config } from './config/config.ts';
 import type { ProcessLogger } from './log.ts';
+import type { WorkerReport } from './metrics/worker-board.ts';
+import { Observability } from './observability.ts';
 import { openRegistry } from './open-registry.ts';
 
 /** Everything that answers requests, behind one function. */
 export interface Service {
   handler: RequestListener;
   reopenLogs(): void;
+  /** Metrics and health of this process. */
+  report(): Promise<WorkerReport>;
   /** To be called when no request runs any more. */
   close(): Promise<void>;
 }
@@ -17,16 +21,28 @@ export interface Service {
 /** Opens the registry that `config` describes. Fails when its storage can't be used. */
 export async function openService(config: Config, log: Logger): Promise<Service> {
   const accessLog = createAccessLog(config.log.access);
-  const registry = await openRegistry(config, log);
+  const eyes = await Observability.open(config, log);
+  const opened = await openRegistry(config, log, eyes.driver);
+  const registry = { ...opened, events: await eyes.start(opened.content) };
   const { v1, v2 } = config.protocols;
-  const app = createApp(registry, { protocols: { v1: v1.enabled, v2: v2.enabled }, accessLog });
+  const app = createApp(registry, {
+    protocols: { v1: v1.enabled, v2: v2.enabled },
+    accessLog,
+    endpoints: eyes.endpoints,
+    guards: eyes.guards,
+  });
   const answer = app.callback();
   return {
-    handler: (request, response) => {
+    handler: eyes.handler((request, response) => {
       void answer(request, response);
+    }),
+    reopenLogs: () => {
+      accessLog.reopen();
+      eyes.reopenLogs();
     },
-    reopenLogs: () => accessLog.reopen(),
+    report: () => eyes.report(),
     close: async () => {
+      await eyes.close();
       await registry.content.close();
       accessLog.flush();
     },

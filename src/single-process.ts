@@ -3,8 +3,10 @@ import type { Config } from './config/config.ts';
 import { ConfigError } from './config/findings.ts';
 import type { LoadedConfig } from './config/load.ts';
 import type { ListenAddress } from './config/scalars.ts';
+import type { DebugSources } from './debug-listener.ts';
 import { listen, listeningAddress } from './listen.ts';
 import type { ProcessLogger } from './log.ts';
+import { WorkerBoard } from './metrics/worker-board.ts';
 import { dropPrivileges } from './privileges.ts';
 import { HttpServer } from './server.ts';
 import { openService, reopenAll, type Service } from './service.ts';
@@ -14,6 +16,7 @@ export class SingleProcess {
   readonly #log: ProcessLogger;
   readonly #reload: () => LoadedConfig;
   readonly #listener: Server;
+  readonly #board = new WorkerBoard<Running>();
   #current: Running;
   #config: Config;
   #reloading: Promise<void> = Promise.resolve();
@@ -60,6 +63,19 @@ export class SingleProcess {
     return listeningAddress(this.#listener);
   }
 
+  /** What the debug listener shows. */
+  get debug(): DebugSources {
+    const report = async () => {
+      this.#board.update(this.#current, await this.#current.service.report());
+      return this.#board;
+    };
+    return {
+      metrics: async () => (await report()).metrics(),
+      failing: async () => (await report()).failing(),
+      vars: async () => ({ pid: process.pid, ...(await report()).vars() }),
+    };
+  }
+
   addWorker(): void {
     this.#log.warn('this is one process without workers; set GUNICORN_WORKERS to 2 or more');
   }
@@ -93,13 +109,19 @@ export class SingleProcess {
       this.#current = next;
       this.#config = config;
       this.#log.info('configuration reloaded');
-      leave(old, config.http.drainSeconds, this.#log).catch((error: unknown) => {
+      this.#leaveOld(old, config.http.drainSeconds).catch((error: unknown) => {
         this.#log.error('the old configuration did not end cleanly', { error });
       });
     } catch (error) {
       const reason = error instanceof ConfigError ? error.message : String(error);
       this.#log.error('configuration not reloaded; the old one stays', { reason });
     }
+  }
+
+  async #leaveOld(old: Running, seconds: number): Promise<void> {
+    await leave(old, seconds, this.#log);
+    this.#board.update(old, await old.service.report());
+    this.#board.retire(old);
   }
 
   #warnOfFixed(config: Config): void {

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import type { ListenAddress } from './config/scalars.ts';
+import { type DebugSources, openDebugListener } from './debug-listener.ts';
 import type { ProcessLogger } from './log.ts';
 import { SingleProcess } from './single-process.ts';
 import { Master } from './workers/master.ts';
@@ -12,6 +13,7 @@ const FAST_STOP_SECONDS = 2;
 /** What signals are turned into; one process and a master with workers both are one. */
 export interface Supervised {
   readonly address: ListenAddress;
+  readonly debug: DebugSources;
   addWorker(): void;
   removeWorker(): void;
   reload(): Promise<void>;
@@ -31,10 +33,13 @@ export async function superviseUntilStopped(
 ): Promise<void> {
   const start = config.workers.count === 1 ? SingleProcess.start : Master.start;
   const supervised: Supervised = await start(config, log, reload);
+  const debug =
+    config.http.debug && (await openDebugListener(config.http.debug, supervised.debug, log));
   const { pidFile } = config.workers;
   if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
   onReady(supervised.address);
   await stopSignal(supervised, config, log);
+  debug?.close();
   if (pidFile !== undefined) rmSync(pidFile, { force: true });
 }
 

@@ -130,6 +130,11 @@ export class ContentStore {
     return new Schema1Forms(this.driver, this.blobs, facts, this.lifting, load);
   }
 
+  /** How often a manifest was found in memory, and how often not. */
+  get cacheCounts(): Readonly<{ hits: number; misses: number }> {
+    return this.#parts.manifests.counts;
+  }
+
   /** The repository of this name, whether it exists yet or not. */
   repository(name: RepositoryName): Repository {
     let repository = this.#repositories.get(name);

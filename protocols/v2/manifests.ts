@@ -1,7 +1,7 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { algorithmOf, type Digest, digestOf, parseDigest } from '../../storage/digest.ts';
-import { type Manifest, parseManifest } from '../../storage/manifest.ts';
+import { type Descriptor, type Manifest, parseManifest } from '../../storage/manifest.ts';
 import { DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED } from '../../storage/media-types.ts';
 import { isTag, parseTag, type Tag } from '../../storage/names.ts';
 import { matchesEtag, queryValues, readBody, sendEmpty, urlFor } from '../http.ts';
@@ -59,11 +59,18 @@ async function getManifest(ctx: Context, registry: Registry): Promise<void> {
   if (reference.tag !== undefined) ctx.vary('Accept');
   const ifNoneMatch = ctx.get('if-none-match');
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
-  report(ctx, registry, request, 'pull', manifest.descriptor, tagOf(reference));
+  report(ctx, registry, request, 'pull', manifest.descriptor, {
+    ...tagOf(reference),
+    references: () => referencesOf(manifest),
+  });
   ctx.status = 200;
   ctx.set('Content-Type', mediaType);
   ctx.body = manifest.bytes;
   ctx.length = size;
+}
+
+function referencesOf({ config, layers, manifests }: Manifest): Descriptor[] {
+  return [...(config ? [config] : []), ...layers, ...manifests];
 }
 
 function tagOf(reference: Reference): { tag?: Tag } {
@@ -111,7 +118,10 @@ async function putManifest(ctx: Context, registry: Registry): Promise<void> {
     await repository.putManifest(manifest, tags);
   }
   for (const tag of tags.length > 0 ? tags : [undefined]) {
-    report(ctx, registry, request, 'push', manifest.descriptor, tag && { tag });
+    report(ctx, registry, request, 'push', manifest.descriptor, {
+      ...(tag && { tag }),
+      references: () => referencesOf(manifest),
+    });
   }
   ctx.set('Location', urlFor(ctx.req, registry.urls, `/v2/${repository.name}/manifests/${digest}`));
   ctx.set('Docker-Content-Digest', digest);

@@ -2,8 +2,10 @@ import type { Server, Socket } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/findings.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import type { DebugSources } from '../debug-listener.ts';
 import { listen, listeningAddress, showAddress } from '../listen.ts';
 import type { ProcessLogger } from '../log.ts';
+import { WorkerBoard } from '../metrics/worker-board.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { type WorkerEvents, WorkerProcess } from './worker-process.ts';
 
@@ -12,6 +14,10 @@ const SILENCE_LOOK_MS = 1000;
 const INFANT_MS = 5000;
 const FIRST_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 30_000;
+/** A worker that was killed had counted so long at most since its last report. */
+const REPORT_MS = 5000;
+/** Who looks at metrics or health waits so long for busy workers. */
+const REPORT_WAIT_MS = 1000;
 /** How much longer than told a worker may take to go, until it is killed. */
 const LATENESS_MS = 3000;
 
@@ -24,6 +30,7 @@ export class Master {
   readonly #log: ProcessLogger;
   readonly #dispatcher = new Dispatcher();
   readonly #workers = new Set<WorkerProcess>();
+  readonly #board = new WorkerBoard<WorkerProcess>();
   readonly #events: WorkerEvents;
   #config: Config;
   #server: Server;
@@ -52,6 +59,7 @@ export class Master {
       recycle: (worker) => void this.#replace(worker),
       // Not at its exit: a confirmation may still be on the way, and two workers must not serve one connection.
       silent: (worker) => this.#dispatcher.remove(worker),
+      report: (worker, report) => this.#board.update(worker, report),
       exit: (worker) => this.#onExit(worker),
     };
   }
@@ -77,11 +85,26 @@ export class Master {
     await master.#startFirst();
     const started = master;
     setInterval(() => started.#killSilent(), SILENCE_LOOK_MS).unref();
+    if (config.http.debug !== undefined)
+      setInterval(() => void started.#collect(), REPORT_MS).unref();
     return started;
   }
 
   get address() {
     return listeningAddress(this.#server);
+  }
+
+  /** What the debug listener shows of all workers together. */
+  get debug(): DebugSources {
+    return {
+      metrics: async () => (await this.#collect()).metrics(),
+      failing: async () => this.#failing(await this.#collect()),
+      vars: async () => ({
+        pid: process.pid,
+        workers: this.pids,
+        ...(await this.#collect()).vars(),
+      }),
+    };
   }
 
   get pids(): number[] {
@@ -146,6 +169,15 @@ export class Master {
       first.find((worker) => worker.failure !== undefined)?.failure ?? 'no worker could start';
     await this.stop(0);
     throw new Error(reason);
+  }
+
+  async #collect(): Promise<WorkerBoard<WorkerProcess>> {
+    await Promise.all([...this.#workers].map((worker) => worker.askForReport(REPORT_WAIT_MS)));
+    return this.#board;
+  }
+
+  #failing(board: WorkerBoard<WorkerProcess>): Record<string, string> {
+    return this.#workers.size === 0 ? { workers: 'no worker runs' } : board.failing();
   }
 
   #spawn(): WorkerProcess {
@@ -220,6 +252,7 @@ export class Master {
   #onExit(worker: WorkerProcess): void {
     this.#workers.delete(worker);
     this.#dispatcher.retire(worker);
+    this.#board.retire(worker);
     if (this.#workers.size === 0) this.#onEmpty?.();
     if (this.#stopping || worker.leaving) return;
     const infant = Date.now() - worker.started < INFANT_MS;

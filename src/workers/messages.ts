@@ -1,11 +1,14 @@
 import type { Config } from '../config/config.ts';
+import type { WorkerReport } from '../metrics/worker-board.ts';
 
 /** What the master tells a worker. A connection travels as the handle of its message. */
 export type ToWorker =
   | { type: 'start'; config: Config }
   | { type: 'connection'; id: number }
   | { type: 'drain'; seconds: number }
-  | { type: 'reopen' };
+  | { type: 'reopen' }
+  /** Asks for a report. */
+  | { type: 'report' };
 
 /** What a worker tells the master. */
 export type ToMaster =
@@ -18,4 +21,6 @@ export type ToMaster =
   | { type: 'refused'; id: number }
   | { type: 'closed' }
   /** The worker has served its share of requests, and will go once another has taken its place. */
-  | { type: 'recycle' };
+  | { type: 'recycle' }
+  /** Asked for, or the last before the worker ends. */
+  | { type: 'report'; report: WorkerReport };

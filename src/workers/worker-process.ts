@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { extname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
+import type { WorkerReport } from '../metrics/worker-board.ts';
 import type { Target } from './dispatcher.ts';
 import type { ToMaster, ToWorker } from './messages.ts';
 
@@ -16,6 +17,7 @@ export interface WorkerEvents {
   recycle(worker: WorkerProcess): void;
   /** All that it ever said has been heard. */
   silent(worker: WorkerProcess): void;
+  report(worker: WorkerProcess, report: WorkerReport): void;
   exit(worker: WorkerProcess): void;
 }
 
@@ -32,6 +34,7 @@ export class WorkerProcess implements Target {
   outcome = '';
   readonly #child: ChildProcess;
   #lastBeat = Date.now();
+  #onReport: (() => void) | undefined;
 
   constructor(config: Config, events: WorkerEvents) {
     this.#child = fork(ENTRY, [], { serialization: 'advanced' });
@@ -54,6 +57,9 @@ export class WorkerProcess implements Target {
             return events.closed(this);
           case 'recycle':
             return events.recycle(this);
+          case 'report':
+            events.report(this, message.report);
+            return this.#onReport?.();
           case 'beat':
             return;
         }
@@ -97,6 +103,19 @@ export class WorkerProcess implements Target {
 
   reopenLogs(): void {
     this.#tell({ type: 'reopen' });
+  }
+
+  /** Has the worker report, and waits for that, but not for long: a busy worker's last report is good enough. */
+  async askForReport(ms: number): Promise<void> {
+    if (!this.#child.connected) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#onReport = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#tell({ type: 'report' });
+    });
   }
 
   kill(): void {

@@ -27,6 +27,7 @@ export function runWorker(): void {
     } else if (message.type === 'connection') {
       takeConnection(worker, message.id, handle);
     } else if (message.type === 'drain') leave(worker, message.seconds);
+    else if (message.type === 'report') void worker?.report();
     else worker?.reopenLogs();
   });
   // A terminal sends these to the master as well, which then says what is to be done.
@@ -96,6 +97,15 @@ class Worker {
     reopenAll(this.#log, this.#service);
   }
 
+  async report(): Promise<void> {
+    const report = await this.#service.report();
+    if (!process.connected) return;
+    await new Promise<void>((resolve) => {
+      const message: ToMaster = { type: 'report', report };
+      process.send?.(message, undefined, undefined, () => resolve());
+    });
+  }
+
   async drain(seconds = this.#config.http.drainSeconds): Promise<void> {
     if (this.leaving) return;
     this.leaving = true;
@@ -103,6 +113,7 @@ class Worker {
     if (!finished)
       this.#log.warn('requests were cut off, the graceful timeout was over', { seconds });
     await this.#service.close();
+    if (this.#config.http.debug !== undefined) await this.report();
     process.exit(0);
   }
 

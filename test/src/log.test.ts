@@ -9,6 +9,7 @@ import { createLogger, humanLine, jsonLine } from '../../src/log.ts';
 const folder = mkdtempSync(join(tmpdir(), 'log-'));
 after(() => rmSync(folder, { recursive: true }));
 
+const audit = { file: undefined, pulls: true };
 const access = { format: 'none' as const, file: '-' };
 const request: RequestRecord = {
   method: 'GET',
@@ -29,7 +30,7 @@ const request: RequestRecord = {
 test('writes the lines of its level and above, with fixed fields, in order', () => {
   const file = join(folder, 'levels.log');
   const log = createLogger(
-    { level: 'warn', format: 'json', fields: { service: 's' }, file, access },
+    { level: 'warn', format: 'json', fields: { service: 's' }, file, access, audit },
     { pid: 7 },
   );
   log.info('no');
@@ -54,7 +55,7 @@ test('writes the lines of its level and above, with fixed fields, in order', () 
 
 test('goes on in a new file after a rotation', () => {
   const file = join(folder, 'rotated.log');
-  const log = createLogger({ level: 'info', format: 'json', fields: {}, file, access });
+  const log = createLogger({ level: 'info', format: 'json', fields: {}, file, access, audit });
   log.info('before');
   log.flush();
   renameSync(file, `${file}.1`);
