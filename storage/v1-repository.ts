@@ -1,6 +1,6 @@
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
-import { ifFound } from './errors.ts';
+import { ifFound, storageError } from './errors.ts';
 import type { ExplicitImages } from './explicit-images.ts';
 import type { ChainImage, Lifting } from './lifting.ts';
 import { gather } from './listings.ts';
@@ -96,7 +96,8 @@ export class StoredV1Repository implements V1Repository {
 
   async setTag(tag: Tag, id: V1ImageId, reader: V1Reader): Promise<void> {
     const existed = await this.exists();
-    const image = await this.#parts.view.image(id, reader);
+    const image = await this.#parts.view.find(id, reader);
+    if (!image) throw storageError('IMAGE_UNKNOWN', 'Image not found', { detail: id });
     if (image.origin === 'virtual') await this.#tagVirtual(tag, id, reader);
     else await this.#tagExplicit(tag, image.ancestry, reader);
     if (!existed) await this.#parts.catalogChanged();
@@ -104,14 +105,15 @@ export class StoredV1Repository implements V1Repository {
 
   async deleteTag(tag: Tag): Promise<boolean> {
     const existed = (await this.tag(tag)) !== undefined;
+    await this.#parts.driver.delete(v1RepositoryRecord(this.name, `tag-info/${tag}`));
     return (await this.#repository.tags.delete(tag)) || existed;
   }
 
   async announce(entries: readonly V1ListEntry[]): Promise<void> {
     const { driver } = this.#parts;
     const existed = await this.exists();
-    await updateRecord<V1ListEntry[]>(driver, v1List(this.name), (current = []) =>
-      mergeLists(current, entries),
+    await updateRecord<V1ListEntry[]>(driver, v1List(this.name), (current) =>
+      current ? mergeLists(current, entries) : (mergeLists([], entries) ?? []),
     );
     if (!existed) await this.#parts.catalogChanged();
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { send } from './exchanges.ts';
-import { payloadSum } from './memory-v1.ts';
+import { payloadSum } from './v1-sums.ts';
 
 /** An image as a V1 client holds it. */
 export interface TestImage {

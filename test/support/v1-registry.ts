@@ -7,7 +7,6 @@ import { openAccess } from '../../src/open-access.ts';
 import { ContentStore } from '../../storage/content-store.ts';
 import { checked } from '../../storage/drivers/checked.ts';
 import { MemoryDriver } from '../../storage/drivers/memory.ts';
-import { MemoryV1 } from './memory-v1.ts';
 
 /** A registry that listens on a free port of 127.0.0.1. */
 export interface RunningRegistry {
@@ -27,7 +26,6 @@ export async function startRegistry(
   options: Partial<AppOptions> = {},
 ): Promise<RunningRegistry> {
   const content = new ContentStore(checked(new MemoryDriver()));
-  new MemoryV1().attachTo(content);
   const events: RegistryEvent[] = [];
   const errors: string[] = [];
   const registry: Registry = {

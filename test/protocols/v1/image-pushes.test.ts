@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { TarSum } from '../../../storage/bridge/tarsum.ts';
 import { exchanges, send } from '../../support/exchanges.ts';
-import { payloadSum, tarsumOf } from '../../support/memory-v1.ts';
 import { idOf, makeImage, pushImage, tarOf } from '../../support/v1-images.ts';
 import { type RunningRegistry, startRegistry } from '../../support/v1-registry.ts';
+import { payloadSum } from '../../support/v1-sums.ts';
 
 const ID = idOf('image');
 const JSON_BYTES = `{"id":"${ID}", "comment":"\u00e9"}\n`;
@@ -296,7 +298,9 @@ describe('V1 image pushes', () => {
     const path = `/v1/images/${image.id}`;
     await send(server.url, { method: 'PUT', path: `${path}/json`, body: image.json });
     await send(server.url, { method: 'PUT', path: `${path}/layer`, chunks: [image.layer] });
-    const tarsum = tarsumOf(image.layer);
+    const tarSum = new TarSum();
+    tarSum.write(gunzipSync(image.layer));
+    const tarsum = tarSum.finish(Buffer.from(image.json)) ?? '';
     const answer = await send(server.url, {
       method: 'PUT',
       path: `${path}/checksum`,

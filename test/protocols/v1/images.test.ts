@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { V1ImageId } from '../../../storage/names.ts';
 import { check, exchanges, send } from '../../support/exchanges.ts';
-import { payloadSum } from '../../support/memory-v1.ts';
 import { makeImage, pushLine, type TestImage } from '../../support/v1-images.ts';
 import { type RunningRegistry, startRegistry } from '../../support/v1-registry.ts';
+import { payloadSum } from '../../support/v1-sums.ts';
 
 const base = await makeImage('base');
 const middle = await makeImage('middle', base);

@@ -5,13 +5,11 @@ import { ContentStore } from '../../../storage/content-store.ts';
 import { checked } from '../../../storage/drivers/checked.ts';
 import { MemoryDriver } from '../../../storage/drivers/memory.ts';
 import type { RepositoryName } from '../../../storage/names.ts';
-import { MemoryV1 } from '../../support/memory-v1.ts';
 
 describe('the repository that a V1 path means', () => {
   let content: ContentStore;
   before(async () => {
     content = new ContentStore(checked(new MemoryDriver()));
-    new MemoryV1().attachTo(content);
     for (const name of ['both', 'library/both', 'short', 'library/long', 'a/b/c']) {
       await content.repository(name as RepositoryName).v1.announce([]);
     }

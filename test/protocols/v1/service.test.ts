@@ -73,7 +73,7 @@ describe('V1 service routes', () => {
         method: 'DELETE',
         path: '/v1/_ping',
         status: 405,
-        json: { error: 'method not allowed here' },
+        json: { error: 'DELETE is not offered here, only HEAD, GET' },
         answer: { allow: 'HEAD, GET' },
       },
       {
