@@ -52,13 +52,13 @@ export class Catalog {
   }
 
   /**
-   * Every repository that holds anything, also those with blobs but no manifest yet. Walks the tree each time: for
+   * Every repository that holds anything, also those with blobs or uploads but no manifest yet. Walks the tree each time: for
    * rare questions that the catalog cannot answer.
    */
   async *everywhere(prefix = ''): AsyncGenerator<RepositoryName> {
     const path = prefix === '' ? repositoriesRoot : `${repositoriesRoot}/${prefix}`;
     const children = await gather(this.#driver.list(path));
-    const holds = children.some((child) => child === '_layers' || child === '_manifests');
+    const holds = children.some((child) => child.startsWith('_'));
     if (holds && isRepositoryName(prefix)) yield prefix;
     for (const child of children) {
       if (!child.startsWith('_'))

@@ -54,9 +54,13 @@ export function parseImageId(text: string): V1ImageId {
   throw storageError('IMAGE_UNKNOWN', 'Invalid image ID');
 }
 
+export function isUploadId(text: string): text is UploadId {
+  return UPLOAD_ID.test(text);
+}
+
 /** The checked upload id; throws BLOB_UPLOAD_UNKNOWN, since no upload can have another. */
 export function parseUploadId(text: string): UploadId {
-  if (UPLOAD_ID.test(text)) return text as UploadId;
+  if (isUploadId(text)) return text;
   throw storageError('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
 }
 
