@@ -42,6 +42,7 @@ export class AccountAccess implements AccessControl {
   readonly #now: () => number;
   readonly #known = new CredentialCache<Identity>();
   readonly #nobody: Identity;
+  #generation = 0;
 
   constructor(parts: AccountAccessParts) {
     this.#parts = parts;
@@ -76,8 +77,10 @@ export class AccountAccess implements AccessControl {
   }
 
   #identify(header: string, address: string): Identity | Promise<Identity | undefined> {
+    const generation = this.#parts.accounts.refresh();
     // Whatever was believed may have been an account that is no more.
-    if (this.#parts.accounts.refresh()) this.#known.clear();
+    if (generation !== this.#generation) this.#known.clear();
+    this.#generation = generation;
     return this.#known.resolve(header, this.#now(), () => this.#check(header, address));
   }
 

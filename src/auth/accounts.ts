@@ -16,6 +16,7 @@ export class Accounts {
   readonly #now: () => number;
   readonly #waiting: (() => void)[] = [];
   #hashing = 0;
+  #generation = 0;
 
   constructor(
     file: HtpasswdFile,
@@ -29,9 +30,10 @@ export class Accounts {
     this.#now = now;
   }
 
-  /** Reads the file again if it is time. True when accounts are others than before. */
-  refresh(): boolean {
-    return this.#file.refresh(this.#now());
+  /** Reads the file again if it is time. Gives a number that grows whenever accounts are others than before. */
+  refresh(): number {
+    if (this.#file.refresh(this.#now())) this.#generation += 1;
+    return this.#generation;
   }
 
   /**

@@ -18,6 +18,12 @@ import type { StorageDriver } from '../../storage/driver.ts';
 import { checked } from '../../storage/drivers/checked.ts';
 import { MemoryDriver } from '../../storage/drivers/memory.ts';
 
+/** Run after the last test of the file; a hook made within another hook would run too early. */
+const cleanups: (() => void)[] = [];
+after(() => {
+  for (const cleanup of cleanups) cleanup();
+});
+
 /** What `htpasswd -B`, `-m`, `-s`, `-d`, `-5` and `-p` write; the password of NAME is `secret-NAME`. */
 export const HTPASSWD = {
   ann: 'ann:$2y$05$JNVyc15DL/q.Ihjc3Y2ByOF3hRaaELmaxdouIv0K43dxPzNDTnneq',
@@ -56,10 +62,10 @@ export const TOKEN_ENDPOINT: TokenEndpointConfig = {
   keyFile: undefined,
 };
 
-/** A file in a folder that goes away with the test file's process. */
+/** A file in a folder that goes away after the last test. */
 export function temporaryFile(name: string, content: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-auth-'));
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, name);
   writeFileSync(path, content);
   return path;
@@ -135,7 +141,7 @@ export interface AuthServer {
   driver: StorageDriver;
 }
 
-/** A V2 registry with this access control on a free port; closed after the tests of the calling file or suite. */
+/** A V2 registry with this access control on a free port; closed after the last test. */
 export async function startAuthServer(
   from: AccessSettings,
   driver: StorageDriver = memory(),
@@ -159,7 +165,7 @@ export async function startAuthServer(
   );
   const server = createServer(app.callback()).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  after(() => {
+  cleanups.push(() => {
     server.close();
     server.closeAllConnections();
   });

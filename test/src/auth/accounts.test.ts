@@ -127,11 +127,12 @@ describe('accounts', () => {
   it('mark the state of an account, which a new password changes', () => {
     const { accounts, path, clock } = accountsOf([HTPASSWD.ann, HTPASSWD.bob]);
     const state = accounts.stateOf('ann');
+    const before = accounts.refresh();
     assert.match(state ?? '', /^[\w-]{16}$/);
     assert.notEqual(state, accounts.stateOf('bob'));
     writeFileSync(path, `${ANN_CHANGED}\n`);
     clock.now += 1001;
-    assert.equal(accounts.refresh(), true);
+    assert.notEqual(accounts.refresh(), before);
     assert.notEqual(accounts.stateOf('ann'), state);
     assert.equal(accounts.stateOf('bob'), undefined);
   });
