@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 import { type Command, runCommandLine } from './commands/command.ts';
 import { configCommand } from './commands/config.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand } from './commands/events.ts';
 import { serveCommand } from './commands/serve.ts';
 import { version } from './version.ts';
 
-const COMMANDS: readonly Command[] = [serveCommand, configCommand, eventsCommand];
+const COMMANDS: readonly Command[] = [serveCommand, configCommand, doctorCommand, eventsCommand];
 
 const code = await runCommandLine(
   'isthmus',

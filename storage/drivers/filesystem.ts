@@ -263,7 +263,20 @@ function makeDirectoryFor(filename: string, path: string): string | undefined {
   try {
     return makeDirectory(dirname(filename));
   } catch (error) {
-    throw translate(error, path);
+    throw translate(isCode(error, 'ENOENT') ? realReason(filename, error) : error, path);
+  }
+}
+
+/** Node says ENOENT for a recursive mkdir on a read-only disk; a plain one in the nearest parent says why. */
+function realReason(filename: string, fallback: unknown): unknown {
+  let missing = dirname(filename);
+  while (missing !== dirname(missing) && !fs.existsSync(dirname(missing)))
+    missing = dirname(missing);
+  try {
+    fs.mkdirSync(missing);
+    return fallback;
+  } catch (error) {
+    return error;
   }
 }
 

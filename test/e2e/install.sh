@@ -14,7 +14,7 @@ say() { echo "e2e/install: $*"; }
 
 packages=(
   skopeo podman buildah docker.io docker-registry busybox-static nginx-light redis-server
-  crun runc fuse-overlayfs iptables ca-certificates openssl apache2-utils curl procps tar gzip zstd
+  crun runc fuse-overlayfs iptables systemd ca-certificates openssl apache2-utils curl procps tar gzip zstd
 )
 # What the packages would start or enable; nothing of it may run beside the tests.
 services=(docker.service docker.socket containerd.service docker-registry.service nginx.service redis-server.service
