@@ -32,7 +32,9 @@ export async function readBody(request: IncomingMessage, limit: number): Promise
   const chunks: Buffer[] = [];
   let size = 0;
   try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
+    // A refusal leaves the connection whole, so that the client can read it.
+    const body: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
+    for await (const chunk of body) {
       size += chunk.length;
       if (size > limit) throw tooLarge(limit);
       chunks.push(chunk);
@@ -119,11 +121,17 @@ function single(header: string | string[] | undefined): string | undefined {
 
 /** The address of one of our paths, as a Location header gives it. */
 export function urlFor(request: IncomingMessage, policy: UrlPolicy, path: string): string {
-  if (policy.host) return `${policy.host}${path}`;
+  if (policy.host) return `${baseOf(policy.host, policy.prefix)}${path}`;
   if (policy.relative) return `${policy.prefix}${path}`;
   const { scheme, host } = originOf(request);
   if (!/^[A-Za-z0-9.:[\]_-]+$/.test(host)) return `${policy.prefix}${path}`;
   return `${scheme}://${host}${policy.prefix}${path}`;
+}
+
+/** An operator who runs behind a prefix may write it into the host as well, or leave it out. */
+function baseOf(host: string, prefix: string): string {
+  const base = host.replace(/\/+$/, '');
+  return /^https?:\/\/[^/]+$/i.test(base) ? `${base}${prefix}` : base;
 }
 
 /** A Link header to the next page (OCI distribution-spec "Listing Tags"): path-relative, `last` before `n`. */

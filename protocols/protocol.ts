@@ -6,7 +6,11 @@ import type { RegistryError } from '../storage/errors.ts';
 export interface Protocol {
   /** `/v1` or `/v2`: everything below belongs to this protocol. */
   readonly prefix: string;
+  /** Paths outside the prefix that belong to this protocol too, exactly as written. */
+  readonly alsoServes?: readonly string[];
   readonly router: Router;
+  /** Whether `//`, `.`, `..` and escaped slashes in a path lead to the place that they mean. */
+  readonly cleanPaths?: boolean;
   /** Runs before every request below the prefix, also those that no route takes; may refuse by throwing. */
   enter?(context: Context): void;
   /** Writes an error in the protocol's own form, with its own status. */

@@ -110,12 +110,29 @@ export interface RegistryEvent {
   tag?: string;
   /** What was touched; only the digest is known for a delete. */
   target: Partial<Descriptor> & { imageId?: string };
-  request: { id: string; address: string; host: string; method: string; userAgent: string };
+  /** What a manifest refers to; a function, since few sinks want it. */
+  references?: () => readonly Descriptor[];
+  request: {
+    id: string;
+    address: string;
+    /** `https` or `http`, as the client used it; undefined where nobody looked. */
+    scheme?: string;
+    host: string;
+    method: string;
+    userAgent: string;
+  };
   user: string | undefined;
 }
 
 export interface EventSink {
   emit(event: RegistryEvent): void;
+  /** False when nobody listens: whoever emits may then save the work of making events. */
+  readonly active?: boolean;
+  /**
+   * Resolves when everything that was emitted so far survives the end of this process; undefined when it does
+   * already. Writes are answered after that.
+   */
+  stored?(): Promise<void> | undefined;
 }
 
 /** Structured logging: an event name and its fields, one line each. */
@@ -133,6 +150,8 @@ export interface Limits {
   jsonBytes: number;
   catalogPage: number;
   tagsPage: number;
+  /** A V1 layer as sent; undefined for no bound. */
+  layerBytes?: number;
 }
 
 /** How URLs in answers are built (v2.md 1.2). */
@@ -149,6 +168,22 @@ export interface V1Options {
   /** Value of `X-Docker-Endpoints`; undefined means the Host header. */
   endpoints: string | undefined;
   standalone: boolean;
+  /** What `GET /` says, as docker-registry's `issue`. */
+  issue?: string;
+  /** Name of the configuration's flavor, for `X-Docker-Registry-Config`; undefined leaves the header out. */
+  flavor?: string;
+  /** Whether images come from an upstream registry where they are missing here: `_ping` says so. */
+  mirror?: boolean;
+  /** False takes search away, as docker-registry without a `search_backend`. */
+  search?: boolean;
+  /** A web server in front sends files below `root` itself, under the internal location `prefix`. */
+  accelRedirect?: { prefix: string; root: string };
+}
+
+/** What the V2 protocol can be told apart from content and limits. */
+export interface V2Options {
+  /** False shows `/v2/` also to engines up to 1.5, whose draft of V2 cannot push (v1-clients.md). Default true. */
+  hideFromOldEngines?: boolean;
 }
 
 /** Everything a protocol is given. */
@@ -164,4 +199,5 @@ export interface Registry {
   /** Whether manifests, tags and blobs may be deleted. */
   deletion: boolean;
   v1: V1Options;
+  v2?: V2Options;
 }

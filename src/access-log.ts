@@ -62,7 +62,7 @@ function humanRequest(request: RequestRecord): string {
 export function combinedLine(request: RequestRecord): string {
   const { address, user, method, path, httpVersion, status, bytes, referer, userAgent } = request;
   const line = `${method} ${path} HTTP/${httpVersion}`;
-  return `${address} - ${escape(user ?? '-')} [${commonLogTime()}] "${escape(line)}" ${status} ${bytes} "${escape(referer ?? '-')}" "${escape(userAgent ?? '-')}"`;
+  return `${address} - ${quotable(user ?? '-')} [${commonLogTime()}] "${quotable(line)}" ${status} ${bytes} "${quotable(referer ?? '-')}" "${quotable(userAgent ?? '-')}"`;
 }
 
 const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
@@ -82,7 +82,7 @@ function commonLogTime(): string {
 }
 
 /** As Apache does: quotes, backslashes and everything that is no printable ASCII, escaped. */
-function escape(text: string): string {
+function quotable(text: string): string {
   return text.replace(/["\\]|[^\x20-\x7e]/g, (each) =>
     each === '"' || each === '\\'
       ? `\\${each}`

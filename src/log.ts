@@ -105,7 +105,7 @@ function jsonOf(value: unknown): string {
 /** Without control characters, which could move a terminal's cursor or forge a line. */
 function printable(text: string): string {
   return text.replace(
-    /[\x00-\x1f\x7f-\x9f]/g,
+    /\p{Cc}/gu,
     (each) => `\\x${each.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );
 }

@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { LRUCache } from 'lru-cache';
 import { algorithmOf, type Digest, digestOf } from './digest.ts';
 import type { ByteRange, StorageDriver } from './driver.ts';
@@ -31,6 +32,22 @@ export class BlobStore {
 
   read(digest: Digest, range?: ByteRange): Promise<Readable> {
     return this.#driver.read(blobData(digest), range);
+  }
+
+  /**
+   * Writes part of a blob to a stream, by the quickest way that the driver has, and ends it. The caller has checked
+   * the range and sent what goes before.
+   */
+  async send(digest: Digest, range: ByteRange, out: Writable): Promise<void> {
+    const { local } = this.#driver;
+    if (!local) return pipeline(await this.read(digest, range), out);
+    await local.send(blobData(digest), range, out);
+    out.end();
+  }
+
+  /** Whether a blob of this size is kept in memory once it was asked for. */
+  isSmall(size: number): boolean {
+    return size <= SMALL_BLOB;
   }
 
   /** A small blob whole, from memory where it was asked for before; undefined when it is not stored. */

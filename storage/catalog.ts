@@ -51,6 +51,21 @@ export class Catalog {
     return (await this.#current()).names;
   }
 
+  /**
+   * Every repository that holds anything, also those with blobs or uploads but no manifest yet. Walks the tree each time: for
+   * rare questions that the catalog cannot answer.
+   */
+  async *everywhere(prefix = ''): AsyncGenerator<RepositoryName> {
+    const path = prefix === '' ? repositoriesRoot : `${repositoriesRoot}/${prefix}`;
+    const children = await gather(this.#driver.list(path));
+    const holds = children.some((child) => child.startsWith('_'));
+    if (holds && isRepositoryName(prefix)) yield prefix;
+    for (const child of children) {
+      if (!child.startsWith('_'))
+        yield* this.everywhere(prefix === '' ? child : `${prefix}/${child}`);
+    }
+  }
+
   /** Says that a repository came or went; call it once the change can be read. */
   async changed(): Promise<void> {
     await this.#driver.put(GENERATION, randomUUID(), { durable: false });

@@ -1,60 +1,156 @@
 import { LRUCache } from 'lru-cache';
+import { FactStore } from './blob-facts.ts';
 import { BlobStore } from './blobs.ts';
+import type { SigningKey } from './bridge/jws.ts';
 import { Catalog } from './catalog.ts';
 import type { StorageDriver } from './driver.ts';
+import { ExplicitImages } from './explicit-images.ts';
+import { Lifting } from './lifting.ts';
 import { Links } from './links.ts';
 import { Listings } from './listings.ts';
+import { Lowering, type LoweringOptions } from './lowering.ts';
 import { ManifestCache, type ManifestPolicy } from './manifests.ts';
-import type { RepositoryName } from './names.ts';
+import type { RepositoryName, V1ImageId } from './names.ts';
+import { Proofs } from './proofs.ts';
 import type { ReferrerIndex } from './referrers.ts';
 import { Repository, type RepositoryParts } from './repository.ts';
+import { Schema1Forms } from './schema1-forms.ts';
+import { loadSigningKey } from './signing-key.ts';
 import type { RunningHash } from './uploads.ts';
+import { V1Pushes } from './v1-pushes.ts';
+import { StoredV1Repository, type V1RepositoryParts } from './v1-repository.ts';
+import { V1View } from './v1-view.ts';
 
 export interface ContentStoreOptions {
   policy?: ManifestPolicy;
-  /** Memory for parsed manifests and small blobs, in bytes. Default 64 MiB. */
+  /** Memory for manifests, small blobs and V1 images, in bytes. Default 64 MiB. */
   cacheBytes?: number;
+  bridge?: Partial<BridgeOptions>;
+}
+
+export interface BridgeOptions extends LoweringOptions {
+  /** Bytes that a layer may unpack to. */
+  maxLayerBytes: number;
+  /** Bytes of tar for each byte of blob; undefined for no limit. */
+  maxLayerRatio?: number;
+  /** Undefined switches schema 1 off; `keyFile` is the signing key, else one is made and kept in the store. */
+  schema1: { keyFile: string | undefined } | undefined;
+  /** Told when a V1 image has no V2 form; its tag is then seen over V1 only. */
+  onNotLifted(repository: string, imageId: V1ImageId, reason: string): void;
+  /** Told when a proof in the background broke off; it is tried again when a V1 client asks. */
+  onProofFailure(repository: string, error: unknown): void;
 }
 
 const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 
-/** All content of a registry on one driver. Knows no protocol. */
+const DEFAULT_BRIDGE: BridgeOptions = {
+  platforms: () => [{ os: 'linux', architecture: 'amd64' }],
+  waitMs: 60_000,
+  maxLayerBytes: 64 * 1024 ** 3,
+  schema1: { keyFile: undefined },
+  onNotLifted: () => undefined,
+  onProofFailure: () => undefined,
+};
+
+/** All content of a registry on one driver, as both ages of docker see it. Knows no protocol. */
 export class ContentStore {
   readonly driver: StorageDriver;
   readonly blobs: BlobStore;
   readonly catalog: Catalog;
+  /** The V1 images of the whole store, pushed and virtual. */
+  readonly v1: V1View;
+  readonly lifting: Lifting;
+  readonly lowering: Lowering;
+  /** Undefined when schema 1 is switched off. */
+  readonly schema1: Schema1Forms | undefined;
+  readonly #proofs: Proofs;
   readonly #parts: RepositoryParts;
+  readonly #v1Parts: V1RepositoryParts;
   readonly #repositories = new LRUCache<RepositoryName, Repository>({ max: 10_000 });
 
   constructor(driver: StorageDriver, options: ContentStoreOptions = {}) {
-    const cacheBytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
+    const bridge = { ...DEFAULT_BRIDGE, ...options.bridge };
+    const cacheBytes = Math.ceil((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / 3);
+    const listings = new Listings(driver, 200_000);
     this.driver = driver;
-    this.blobs = new BlobStore(driver, cacheBytes / 2);
+    this.blobs = new BlobStore(driver, cacheBytes);
     this.catalog = new Catalog(driver);
     this.#parts = {
       driver,
       links: new Links(driver, 50_000),
-      listings: new Listings(driver, 200_000),
+      listings,
       blobs: this.blobs,
-      manifests: new ManifestCache(this.blobs, cacheBytes / 2),
+      manifests: new ManifestCache(this.blobs, cacheBytes),
       catalog: this.catalog,
       hashes: new LRUCache<string, RunningHash>({ max: 10_000 }),
       referrers: new LRUCache<string, ReferrerIndex>({ max: 1_000 }),
       policy: options.policy ?? { references: true, indexes: 'all' },
+      formsOf: async (digest) => Object.values((await this.lifting.forms(digest)) ?? {}),
+      onManifest: (repository, manifest) => this.#proofs.add(repository, manifest),
     };
+    const facts = new FactStore(driver, this.blobs, {
+      maxBytes: bridge.maxLayerBytes,
+      ...(bridge.maxLayerRatio !== undefined && { maxRatio: bridge.maxLayerRatio }),
+    });
+    const explicit = new ExplicitImages(driver, cacheBytes);
+    this.lowering = new Lowering(driver, this.blobs, facts, bridge);
+    this.lifting = new Lifting(driver, this.blobs, facts);
+    if (bridge.schema1) this.schema1 = this.#openSchema1(facts, bridge.schema1.keyFile);
+    this.#proofs = new Proofs((repository, manifest) => {
+      if (manifest.kind !== 'schema1') return this.lowering.chain(repository, manifest);
+      return this.schema1?.lifted(repository, manifest) ?? Promise.resolve();
+    }, bridge.onProofFailure);
+    this.v1 = new V1View({
+      driver,
+      blobs: this.blobs,
+      listings,
+      explicit,
+      pushes: new V1Pushes(driver, this.blobs, facts, explicit),
+      lowering: this.lowering,
+      repository: (name) => this.repository(name),
+    });
+    this.#v1Parts = {
+      driver,
+      explicit,
+      view: this.v1,
+      lifting: this.lifting,
+      lowering: this.lowering,
+      schema1: this.schema1,
+      catalogChanged: () => this.catalog.changed(),
+      onNotLifted: bridge.onNotLifted,
+    };
+  }
+
+  #openSchema1(facts: FactStore, keyFile: string | undefined): Schema1Forms {
+    let key: Promise<SigningKey> | undefined;
+    const load = () => {
+      key ??= loadSigningKey(this.driver, keyFile);
+      return key;
+    };
+    return new Schema1Forms(this.driver, this.blobs, facts, this.lifting, load);
+  }
+
+  /** How often a manifest was found in memory, and how often not. */
+  get cacheCounts(): Readonly<{ hits: number; misses: number }> {
+    return this.#parts.manifests.counts;
   }
 
   /** The repository of this name, whether it exists yet or not. */
   repository(name: RepositoryName): Repository {
     let repository = this.#repositories.get(name);
     if (!repository) {
-      repository = new Repository(name, this.#parts);
+      repository = new Repository(
+        name,
+        this.#parts,
+        (self) => new StoredV1Repository(self, this.#v1Parts),
+      );
       this.#repositories.set(name, repository);
     }
     return repository;
   }
 
   async close(): Promise<void> {
+    this.#proofs.close();
     await this.driver.close?.();
   }
 }

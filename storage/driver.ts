@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 export interface FileInfo {
   /** Bytes; 0 for a directory. */
@@ -81,6 +81,11 @@ export interface LocalFiles {
   stamp(path: string): FileStamp | undefined;
   /** Small content, whole, or undefined when there is none. */
   get(path: string): Buffer | undefined;
+  /**
+   * Writes the bytes of a range to a stream that takes them as they are, faster than `read` could. Throws
+   * PathNotFoundError before anything is written; the stream is not ended.
+   */
+  send(path: string, range: ByteRange, out: Writable): Promise<void>;
   /** The name of the file that holds the content, for servers that send files themselves (X-Accel-Redirect). */
   filename(path: string): string;
 }

@@ -7,6 +7,8 @@ interface CachedListing {
   names: readonly string[];
 }
 
+const NOTHING: readonly string[] = [];
+
 /** Sorted directory listings, kept as long as the directory's own stamp stands (local file systems only). */
 export class Listings {
   readonly #driver: StorageDriver;
@@ -22,7 +24,9 @@ export class Listings {
 
   /** Names of the direct children in byte order. */
   children(path: string): MaybePromise<readonly string[]> {
-    const stamp = this.#driver.local?.stamp(path);
+    const { local } = this.#driver;
+    const stamp = local?.stamp(path);
+    if (local && !stamp) return NOTHING;
     const cached = stamp && this.#cache.get(path);
     if (cached && sameStamp(cached.stamp, stamp)) return cached.names;
     return this.#read(path, stamp);

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { type Digest, type DigestAlgorithm, digestOf, isDigest } from './digest.ts';
 import { type RegistryError, storageError } from './errors.ts';
 import {
@@ -108,6 +109,7 @@ const KINDS: Record<string, ManifestKind> = {
 export const MANIFEST_TYPES: readonly string[] = Object.keys(KINDS);
 
 function parseBody(bytes: Buffer): Json {
+  if (!isUtf8(bytes)) throw invalid('not UTF-8');
   refuseDepth(bytes);
   let body: unknown;
   try {
@@ -145,11 +147,32 @@ function isSchema1(mediaType: string): boolean {
 
 /** One document must not be an image to one client and an index to another (GHSA-qq97-vm5h-rrhg). */
 function refuseConfusion(body: Json, kind: ManifestKind): void {
-  const foreign = kind === 'index' ? ['config', 'layers', 'fsLayers'] : ['manifests', 'fsLayers'];
-  for (const field of foreign) {
-    if (field in body) throw invalid(`an ${kind} manifest has no ${JSON.stringify(field)}`);
+  const foreign = kind === 'index' ? ['config', 'layers', 'fslayers'] : ['manifests', 'fslayers'];
+  for (const field of Object.keys(body)) {
+    const folded = field.toLowerCase();
+    if (foreign.includes(folded))
+      throw invalid(`an ${kind} manifest has no ${JSON.stringify(field)}`);
+    // Go reads field names without regard to case, other clients do not: both must see the same document.
+    const spelled = SPELLINGS.get(folded);
+    if (spelled !== undefined && spelled !== field) {
+      throw invalid(`write ${JSON.stringify(field)} as ${JSON.stringify(spelled)}`);
+    }
   }
 }
+
+const SPELLINGS = new Map(
+  [
+    'schemaVersion',
+    'mediaType',
+    'artifactType',
+    'config',
+    'layers',
+    'manifests',
+    'blobs',
+    'subject',
+    'annotations',
+  ].map((field) => [field.toLowerCase(), field]),
+);
 
 function schema1(
   bytes: Buffer,

@@ -27,6 +27,8 @@ export interface ManifestPolicy {
 export class ManifestCache {
   readonly #blobs: BlobStore;
   readonly #parsed: LRUCache<Digest, Manifest>;
+  /** How often a manifest was in memory, and how often not; for metrics. */
+  readonly counts = { hits: 0, misses: 0 };
 
   constructor(blobs: BlobStore, cacheBytes: number) {
     this.#blobs = blobs;
@@ -39,7 +41,11 @@ export class ManifestCache {
   /** The stored manifest; undefined when there is none, or what is stored is damaged. */
   get(digest: Digest): MaybePromise<Manifest | undefined> {
     const cached = this.#parsed.get(digest);
-    if (cached) return cached;
+    if (cached) {
+      this.counts.hits += 1;
+      return cached;
+    }
+    this.counts.misses += 1;
     const bytes = this.#blobs.get(digest);
     if (bytes instanceof Promise) return bytes.then((found) => this.#parse(digest, found));
     return this.#parse(digest, bytes);

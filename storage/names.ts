@@ -4,7 +4,7 @@ import { storageError } from './errors.ts';
 /** `a/b/c`, OCI distribution-spec "Pulling manifests": lower-case components, 255 bytes in all. */
 export type RepositoryName = string & Brand<'RepositoryName'>;
 export type Tag = string & Brand<'Tag'>;
-/** 64 lower-case hex digits, chosen by whoever pushed the image. */
+/** 64 lower-case hex digits (or 16, in old trees), chosen by whoever pushed the image. */
 export type V1ImageId = string & Brand<'V1ImageId'>;
 /** A version-4 or version-7 UUID, made by the store. */
 export type UploadId = string & Brand<'UploadId'>;
@@ -12,7 +12,7 @@ export type UploadId = string & Brand<'UploadId'>;
 const COMPONENT = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
 const NAME = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
-const IMAGE_ID = /^[0-9a-f]{64}$/;
+const IMAGE_ID = /^(?:[0-9a-f]{16}|[0-9a-f]{64})$/;
 const UPLOAD_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const MAX_NAME = 255;
 
@@ -54,9 +54,13 @@ export function parseImageId(text: string): V1ImageId {
   throw storageError('IMAGE_UNKNOWN', 'Invalid image ID');
 }
 
+export function isUploadId(text: string): text is UploadId {
+  return UPLOAD_ID.test(text);
+}
+
 /** The checked upload id; throws BLOB_UPLOAD_UNKNOWN, since no upload can have another. */
 export function parseUploadId(text: string): UploadId {
-  if (UPLOAD_ID.test(text)) return text as UploadId;
+  if (isUploadId(text)) return text;
   throw storageError('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
 }
 

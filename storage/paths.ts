@@ -13,17 +13,22 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *       _manifests/tags/<tag>/index/<alg>/<hex>/link                 every digest it ever named
  *       _uploads/<id>/{data,startedat}                               bytes so far, RFC 3339
  *       _uploads/<id>/{progress,lock}                                ours: digest of the bytes so far; who writes now
- *       _v1/images/<id>                                              V1 images pushed to this repository
- *       _v1/tags/<tag>                                               memo { imageId, manifest, oci }
+ *       _v1/members                                                  V1 images that are readable through it, proved
+ *       _v1/tags/<tag>                                               memo { imageId, manifest? }
  *       _v1/list                                                     V1 image list, as index clients sent it
+ *       _v1/schema1/<hex>                                            { tag, source } of a schema 1 form made for a tag
+ *       _v1/records/<name>                                           properties, who pushed a tag
  *   docker/registry/v1/
  *     images/<hh>/<id>/json                                          image JSON, the bytes as sent
- *     images/<hh>/<id>/{ancestry,layer,checksum}                     small records in JSON
- *     images/<hh>/<id>/upload                                        staged layer; its presence means 'in progress'
- *     images/<hh>/<id>/readers/<name with ~ for />                   repositories through which it may be read
+ *     images/<hh>/<id>/{ancestry,checksum}                           [id, parent, …]; what was computed on the way in
+ *     images/<hh>/<id>/layer                                         { blob, size, … }, written last: the image is complete
+ *     images/<hh>/<id>/staging/<claimant>/{json,layer,received}      a push in progress, apart for each user
+ *     images/<hh>/<id>/claims/<claimant>                             users who proved that they have this very image
+ *     images/<hh>/<id>/holders/<name with ~ for />                   repositories that hold the pushed image
+ *     images/<hh>/<id>/readers/<name with ~ for />                   manifests there that give the virtual image
  *     blobs/<alg>/<hh>/<hex>/{facts,tar}                             encoding and diff ID of a blob; digest of its plain tar
  *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
- *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain}                what the bridge made of a manifest, or made it of
+ *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
  *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
  */
 const V2 = '/docker/registry/v2';
@@ -74,19 +79,33 @@ export const uploadFile = (
 ): string => `${uploadDirectory(name, id)}/${file}`;
 
 export const v1RepositoryRoot = (name: RepositoryName): string => `${repositoryRoot(name)}/_v1`;
-export const v1MembersRoot = (name: RepositoryName): string => `${v1RepositoryRoot(name)}/images`;
-export const v1Member = (name: RepositoryName, id: V1ImageId): string =>
-  `${v1MembersRoot(name)}/${id}`;
+export const v1Members = (name: RepositoryName): string => `${v1RepositoryRoot(name)}/members`;
+export const v1List = (name: RepositoryName): string => `${v1RepositoryRoot(name)}/list`;
 export const v1TagsRoot = (name: RepositoryName): string => `${v1RepositoryRoot(name)}/tags`;
 export const v1TagMemo = (name: RepositoryName, tag: Tag): string => `${v1TagsRoot(name)}/${tag}`;
-export const v1Record = (name: RepositoryName, record: string): string =>
-  `${v1RepositoryRoot(name)}/${record}`;
+export const v1Schema1 = (name: RepositoryName, digest: Digest): string =>
+  `${v1RepositoryRoot(name)}/schema1/${hexOf(digest)}`;
+export const v1RepositoryRecord = (name: RepositoryName, record: string): string =>
+  `${v1RepositoryRoot(name)}/records/${record}`;
 
 export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
 export const v1ImageFile = (
   id: V1ImageId,
-  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'upload' | 'received' | 'lock',
+  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock',
 ): string => `${v1ImageDirectory(id)}/${file}`;
+/** `claimant` is the name of a path segment: letters and digits only. */
+export const v1StagingDirectory = (id: V1ImageId, claimant: string): string =>
+  `${v1ImageDirectory(id)}/staging/${claimant}`;
+export const v1StagingFile = (
+  id: V1ImageId,
+  claimant: string,
+  file: 'json' | 'layer' | 'received' | 'lock',
+): string => `${v1StagingDirectory(id, claimant)}/${file}`;
+export const v1Claim = (id: V1ImageId, claimant: string): string =>
+  `${v1ImageDirectory(id)}/claims/${claimant}`;
+export const v1HoldersRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/holders`;
+export const v1Holder = (id: V1ImageId, name: RepositoryName): string =>
+  `${v1HoldersRoot(id)}/${name.replaceAll('/', '~')}`;
 export const v1ReadersRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/readers`;
 export const v1Reader = (id: V1ImageId, name: RepositoryName): string =>
   `${v1ReadersRoot(id)}/${name.replaceAll('/', '~')}`;

@@ -34,7 +34,7 @@ export class Referrers {
   async list(subject: Digest, artifactType?: string): Promise<Descriptor[]> {
     const found = new Map<Digest, Descriptor>();
     for (const descriptor of await this.#fallback(subject)) {
-      found.set(descriptor.digest, descriptor);
+      if (await this.#manifests.get(descriptor.digest)) found.set(descriptor.digest, descriptor);
     }
     const index = await this.#refresh();
     for (const digest of index.bySubject.get(subject) ?? []) {
@@ -62,7 +62,10 @@ export class Referrers {
     return index;
   }
 
-  /** Entries of the fallback tag that clients write on registries without this API. */
+  /**
+   * Entries of the fallback tag that clients write on registries without this API. It may go on naming what was
+   * deleted since: the tag is the client's to keep, not ours.
+   */
   async #fallback(subject: Digest): Promise<Descriptor[]> {
     const tag = `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`;
     if (!isTag(tag)) return [];

@@ -43,10 +43,10 @@ export class RepositoryBlobs {
     throw storageError('BLOB_UNKNOWN', 'blob unknown to registry', { detail: digest });
   }
 
-  /** Makes a stored blob visible in this repository. */
-  async link(digest: Digest): Promise<void> {
-    if ((await this.#links.read(layerLink(this.#name, digest))) === digest) return;
-    await this.#links.write(layerLink(this.#name, digest), digest);
+  /** Makes a stored blob visible in this repository; by a digest of its own where the data lies under another. */
+  async link(digest: Digest, canonical = digest): Promise<void> {
+    if ((await this.#links.read(layerLink(this.#name, digest))) === canonical) return;
+    await this.#links.write(layerLink(this.#name, digest), canonical);
   }
 
   /** Takes the blob out of this repository; its data stays until garbage collection. Throws BLOB_UNKNOWN. */

@@ -3,15 +3,17 @@ import type { Catalog } from './catalog.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import type { Links } from './links.ts';
-import { gather, type Listings } from './listings.ts';
+import type { Listings } from './listings.ts';
 import type { Manifest } from './manifest.ts';
 import { type ManifestCache, type ManifestPolicy, Manifests } from './manifests.ts';
 import type { RepositoryName, Tag } from './names.ts';
 import { manifestsRoot, repositoryRoot } from './paths.ts';
+import { isOccupied } from './records.ts';
 import { type ReferrerIndexes, Referrers } from './referrers.ts';
 import { RepositoryBlobs } from './repository-blobs.ts';
 import { Tags } from './tags.ts';
 import { type RunningHashes, Uploads } from './uploads.ts';
+import type { V1Repository } from './v1-store.ts';
 
 /** What all repositories of a store share. */
 export interface RepositoryParts {
@@ -24,6 +26,10 @@ export interface RepositoryParts {
   hashes: RunningHashes;
   referrers: ReferrerIndexes;
   policy: ManifestPolicy;
+  /** The forms of an image that the bridge made of, or beside, a manifest. */
+  formsOf(digest: Digest): Promise<Digest[]>;
+  /** Told of each manifest that was pushed. */
+  onManifest(repository: Repository, manifest: Manifest): void;
 }
 
 /** One repository: its blobs, uploads, manifests, tags and referrers. It exists once something is stored in it. */
@@ -34,9 +40,15 @@ export class Repository {
   readonly manifests: Manifests;
   readonly tags: Tags;
   readonly referrers: Referrers;
+  /** The same repository as V1 clients see it. */
+  readonly v1: V1Repository;
   readonly #parts: RepositoryParts;
 
-  constructor(name: RepositoryName, parts: RepositoryParts) {
+  constructor(
+    name: RepositoryName,
+    parts: RepositoryParts,
+    v1: (self: Repository) => V1Repository,
+  ) {
     const { driver, links, listings } = parts;
     this.name = name;
     this.#parts = parts;
@@ -54,6 +66,7 @@ export class Repository {
       policy: parts.policy,
     });
     this.referrers = new Referrers(name, parts.referrers, this.manifests, this.tags);
+    this.v1 = v1(this);
   }
 
   /** Stores a manifest and points tags at it, last of all. Errors as `Manifests.put`. */
@@ -62,6 +75,19 @@ export class Repository {
     await this.manifests.put(manifest);
     for (const tag of tags) await this.tags.set(tag, manifest.descriptor.digest);
     if (!existed) await this.#parts.catalog.changed();
+    this.#parts.onManifest(this, manifest);
+  }
+
+  /**
+   * Takes a manifest out of this repository with every tag that names it, and with the other forms of the same image
+   * that the bridge made (bridge.md 8.2). Throws MANIFEST_UNKNOWN.
+   */
+  async deleteManifest(digest: Digest): Promise<void> {
+    const forms = await this.#parts.formsOf(digest);
+    await this.manifests.delete(digest);
+    for (const form of forms) {
+      if (form !== digest && (await this.manifests.get(form))) await this.manifests.delete(form);
+    }
   }
 
   /** The manifest that a tag names, if it is whole. */
@@ -77,7 +103,10 @@ export class Repository {
   async mount(digest: Digest, from: Repository | undefined): Promise<boolean> {
     if (from) {
       const found = await from.blobs.find(digest);
-      if (found?.canonical !== digest) return false;
+      if (!found) return false;
+      await this.blobs.link(found.canonical);
+      if (found.canonical !== digest) await this.blobs.link(digest, found.canonical);
+      return true;
     } else if ((await this.#parts.blobs.size(digest)) === undefined) {
       return false;
     }
@@ -87,9 +116,7 @@ export class Repository {
 
   /** Whether a manifest was ever stored here (v2.md 1.6). */
   async exists(): Promise<boolean> {
-    const { driver } = this.#parts;
-    if (driver.local) return driver.local.stamp(manifestsRoot(this.name)) !== undefined;
-    return (await gather(driver.list(manifestsRoot(this.name)))).length > 0;
+    return isOccupied(this.#parts.driver, manifestsRoot(this.name));
   }
 
   /** Removes the repository whole: tags, manifests, links, uploads. Blob data stays until garbage collection. */

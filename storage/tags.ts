@@ -1,5 +1,6 @@
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
+import { ConditionFailedError, storageError } from './errors.ts';
 import type { Links, MaybePromise } from './links.ts';
 import { firstAfter, gather, type Listings } from './listings.ts';
 import { isTag, type RepositoryName, type Tag } from './names.ts';
@@ -43,6 +44,23 @@ export class Tags {
     if ((await this.resolve(tag)) === digest) return;
     await this.#links.write(tagHistoryLink(this.#name, tag, digest), digest);
     await this.#links.write(tagLink(this.#name, tag), digest);
+  }
+
+  /**
+   * As `set`, but only while the tag still names `expected` (undefined: while there is no such tag). Of several
+   * racing callers one wins. Throws PRECONDITION_FAILED.
+   */
+  async swap(tag: Tag, digest: Digest, expected: Digest | undefined): Promise<void> {
+    await this.#links.write(tagHistoryLink(this.#name, tag, digest), digest);
+    const condition = expected === undefined ? 'absent' : { unchanged: Buffer.from(expected) };
+    try {
+      await this.#driver.put(tagLink(this.#name, tag), digest, { condition });
+    } catch (error) {
+      if (!(error instanceof ConditionFailedError)) throw error;
+      throw storageError('PRECONDITION_FAILED', `another request has just moved the tag ${tag}`, {
+        detail: await this.resolve(tag),
+      });
+    }
   }
 
   /** Removes the tag, not what it names. Gives whether there was one. */

@@ -226,9 +226,12 @@ export class Uploads {
   }
 
   async #store(id: UploadId, digest: Digest, size: number): Promise<void> {
-    if (size === 0) await this.#blobs.put(Buffer.alloc(0), digest);
-    else await this.#blobs.adopt(uploadFile(this.#name, id, 'data'), digest, size);
-    await this.#members.link(digest);
+    const store =
+      size === 0
+        ? this.#blobs.put(Buffer.alloc(0), digest)
+        : this.#blobs.adopt(uploadFile(this.#name, id, 'data'), digest, size);
+    // Side by side they share flushes; a link whose data is not there yet, or never comes, shows nothing.
+    await Promise.all([store, this.#members.link(digest)]);
   }
 
   async #discard(id: UploadId): Promise<void> {

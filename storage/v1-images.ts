@@ -32,6 +32,8 @@ export interface V1Image {
  * may continue (a user name; '' for anonymous clients).
  */
 export interface V1Reader {
+  /** There are no accounts: everything may be read. */
+  unrestricted: boolean;
   mayPull(repository: string): boolean;
   /** Set when a V1 token names the only repository that counts. */
   only?: string;

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { ChainImage } from './lifting.ts';
 import type { Platform } from './manifest.ts';
 import type { RepositoryName, Tag, V1ImageId } from './names.ts';
 import type { V1Image, V1Reader } from './v1-images.ts';
@@ -34,6 +35,8 @@ export interface V1Repository {
   exists(): Promise<boolean>;
   tags(platform?: Platform): Promise<Map<Tag, V1ImageId>>;
   tag(tag: Tag, platform?: Platform): Promise<V1ImageId | undefined>;
+  /** The chain, base first, of a tag that V1 clients wrote; undefined for one that V2 clients wrote. */
+  chainOf(tag: Tag): Promise<ChainImage[] | undefined>;
   /** Throws IMAGE_UNKNOWN while the image or one below it is missing or unfinished. */
   setTag(tag: Tag, id: V1ImageId, reader: V1Reader): Promise<void>;
   deleteTag(tag: Tag): Promise<boolean>;

@@ -5,15 +5,15 @@ export class Accept {
   /** No Accept header at all: curl-like tools always send one, docker 1.6-1.9 never does. */
   readonly absent: boolean;
   readonly #types = new Set<string>();
-  readonly #wild: boolean;
+  readonly #refused = new Set<string>();
 
   constructor(header: string | undefined) {
     this.absent = header === undefined || header.trim() === '';
     for (const item of (header ?? '').split(',')) {
       const [type = '', ...parameters] = item.split(';').map((part) => part.trim().toLowerCase());
-      if (type.includes('/') && !parameters.some(isRefusal)) this.#types.add(type);
+      if (!type.includes('/')) continue;
+      (parameters.some(isRefusal) ? this.#refused : this.#types).add(type);
     }
-    this.#wild = this.#types.has('*/*') || this.#types.has('application/*');
   }
 
   /** Whether the client names this media type itself. */
@@ -22,16 +22,22 @@ export class Accept {
   }
 
   /**
-   * Whether the client takes this media type. A client that names no manifest type at all takes what comes: Accept
-   * is a hint (OCI distribution-spec "Pulling manifests").
+   * Whether the client takes this media type: it names it, or a wildcard, or no manifest type at all, since Accept
+   * is a hint (OCI distribution-spec "Pulling manifests"). What it gives a quality of zero it does not take.
    */
   takes(mediaType: string): boolean {
-    return this.#wild || this.names(mediaType) || this.takesAnything;
+    if (this.names(mediaType)) return true;
+    return !this.#refused.has(mediaType) && this.takesAnything;
+  }
+
+  /** Whether the client says itself that it takes everything. */
+  get wildcard(): boolean {
+    return this.#types.has('*/*') || this.#types.has('application/*');
   }
 
   get takesAnything(): boolean {
     return (
-      this.#wild ||
+      this.wildcard ||
       this.#types.has('application/json') ||
       !MANIFEST_TYPES.some((type) => this.#types.has(type))
     );

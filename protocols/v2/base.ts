@@ -1,6 +1,6 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
-import { sendJson } from '../http.ts';
+import { sendEmpty, sendJson } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { authorize } from './request.ts';
 
@@ -17,6 +17,11 @@ export function frontDoor(ctx: Context): void {
   if (BEFORE_V2.test(ctx.get('user-agent'))) {
     throw registryError('NOT_FOUND', 'V2 is not offered to docker before 1.6; use /v1/');
   }
+  markAsV2(ctx);
+}
+
+/** Old engines tell V2 from V1 by this header on the answer to `GET /v2/`, whatever its status (v2.md 1.1). */
+export function markAsV2(ctx: Context): void {
   ctx.set(VERSION_HEADER, 'registry/2.0');
 }
 
@@ -27,8 +32,11 @@ export function baseRoutes(router: Router, registry: Registry): void {
     ctx.set('Content-Type', 'application/json');
     ctx.body = Buffer.from('{}');
   };
-  router.get('/v2/', ping);
-  router.get('/v2', ping);
+  router.all('/v2/', ping);
+  router.all('/v2', (ctx) => {
+    ctx.set('Location', `${registry.urls.prefix}/v2/`);
+    sendEmpty(ctx, 301);
+  });
   router.get('/v2/_oci/ext/discover', async (ctx) => {
     await authorize(ctx, registry, []);
     sendJson(ctx, 200, { extensions: [] });

@@ -1,7 +1,7 @@
 import Router from '@koa/router';
 import type { Protocol } from '../protocol.ts';
 import type { Registry } from '../registry.ts';
-import { baseRoutes, frontDoor } from './base.ts';
+import { baseRoutes, frontDoor, markAsV2 } from './base.ts';
 import { blobRoutes } from './blobs.ts';
 import { catalogRoutes } from './catalog.ts';
 import { manifestRoutes } from './manifests.ts';
@@ -20,5 +20,6 @@ export function v2(registry: Registry): Protocol {
   blobRoutes(router, registry);
   tagRoutes(router, registry);
   referrerRoutes(router, registry);
-  return { prefix: '/v2', router, enter: frontDoor, renderError };
+  const enter = registry.v2?.hideFromOldEngines === false ? markAsV2 : frontDoor;
+  return { prefix: '/v2', router, cleanPaths: true, enter, renderError };
 }

@@ -1,13 +1,14 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { algorithmOf, type Digest, digestOf, parseDigest } from '../../storage/digest.ts';
-import { type Manifest, parseManifest } from '../../storage/manifest.ts';
-import { parseTag, type Tag } from '../../storage/names.ts';
+import { type Descriptor, type Manifest, parseManifest } from '../../storage/manifest.ts';
+import { DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED } from '../../storage/media-types.ts';
+import { isTag, parseTag, type Tag } from '../../storage/names.ts';
 import { matchesEtag, queryValues, readBody, sendEmpty, urlFor } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { Accept } from './accept.ts';
 import { requireDeletion } from './blobs.ts';
-import { chooseForm } from './forms.ts';
+import { chooseForm, formByDigest } from './forms.ts';
 import { enter, type RepositoryRequest, report } from './request.ts';
 
 /** More tags in one request than any client needs (spec main, end-7b: at least ten must work). */
@@ -26,35 +27,66 @@ function parseReference(text: string): Reference {
   return text.includes(':') ? { digest: parseDigest(text) } : { tag: parseTag(text) };
 }
 
+/** The reference of a pull: nothing can be stored under a malformed tag, so that is a plain 404 (end-3). */
+function parseWanted(text: string, name: string): Reference {
+  if (text.includes(':') || isTag(text)) return parseReference(text);
+  const tag = text.slice(0, 200);
+  throw registryError('MANIFEST_UNKNOWN', `manifest unknown: ${tag} in ${name} is not a tag`, {
+    detail: `unknown tag=${tag}`,
+  });
+}
+
 /** `GET` and `HEAD /v2/<name>/manifests/<reference>` (end-3, v2.md 1.8). */
 async function getManifest(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, ['pull']);
-  const reference = parseReference(String(ctx.params.reference));
+  const { repository } = request;
+  const reference = parseWanted(String(ctx.params.reference), repository.name);
   const accept = new Accept(ctx.req.headers.accept);
-  const stored = await find(request, reference);
+  const stored = await find(registry, request, reference);
+  const { tag } = reference;
   const manifest =
-    reference.tag !== undefined
-      ? await chooseForm(registry, request.repository, reference.tag, stored, accept)
-      : stored;
+    tag === undefined
+      ? await formByDigest(registry, stored, accept)
+      : await chooseForm(registry, {
+          repository,
+          tag,
+          stored,
+          accept,
+          userAgent: ctx.get('user-agent'),
+        });
   const { mediaType, digest, size } = manifest.descriptor;
   ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
-  if (reference.tag !== undefined) ctx.set('Vary', 'Accept');
+  if (reference.tag !== undefined) ctx.vary('Accept');
   const ifNoneMatch = ctx.get('if-none-match');
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
-  report(ctx, registry, request, 'pull', manifest.descriptor, tagOf(reference));
+  report(ctx, registry, request, 'pull', manifest.descriptor, {
+    ...tagOf(reference),
+    references: () => referencesOf(manifest),
+  });
   ctx.status = 200;
   ctx.set('Content-Type', mediaType);
   ctx.body = manifest.bytes;
   ctx.length = size;
 }
 
+function referencesOf({ config, layers, manifests }: Manifest): Descriptor[] {
+  return [...(config ? [config] : []), ...layers, ...manifests];
+}
+
 function tagOf(reference: Reference): { tag?: Tag } {
   return reference.tag === undefined ? {} : { tag: reference.tag };
 }
 
-async function find(request: RepositoryRequest, reference: Reference): Promise<Manifest> {
-  const { repository } = request;
-  if (reference.digest !== undefined) return repository.manifests.require(reference.digest);
+async function find(
+  registry: Registry,
+  { repository }: RepositoryRequest,
+  reference: Reference,
+): Promise<Manifest> {
+  if (reference.digest !== undefined) {
+    const manifest = await repository.manifests.get(reference.digest);
+    const made = manifest ?? (await registry.content.schema1?.made(repository, reference.digest));
+    return made ?? repository.manifests.require(reference.digest);
+  }
   const manifest = await repository.resolveTag(reference.tag);
   if (manifest) return manifest;
   throw registryError(
@@ -72,28 +104,63 @@ async function putManifest(ctx: Context, registry: Registry): Promise<void> {
   const reference = parseReference(String(ctx.params.reference));
   const tags = tagsToSet(ctx, reference);
   const { repository } = request;
-  await checkPreconditions(ctx, request, reference);
+  const current = isConditional(ctx)
+    ? await checkPreconditions(ctx, request, reference)
+    : undefined;
   const bytes = await readBody(ctx.req, registry.limits.manifestBytes);
   const declared = ctx.get('content-type').split(';')[0]?.trim().toLowerCase() || undefined;
-  const algorithm = reference.digest && algorithmOf(reference.digest);
-  if (reference.digest && digestOf(bytes, algorithm) !== reference.digest) {
-    throw registryError(
-      'DIGEST_INVALID',
-      `provided digest did not match uploaded content: the body is ${digestOf(bytes, algorithm)}`,
-      { detail: reference.digest },
-    );
-  }
-  const manifest = parseManifest(bytes, declared, algorithm);
-  await repository.putManifest(manifest, tags);
+  const manifest = await readManifest(registry, request, reference, bytes, declared);
   const { digest } = manifest.descriptor;
+  if (isConditional(ctx) && reference.tag !== undefined) {
+    await repository.putManifest(manifest, []);
+    await repository.tags.swap(reference.tag, digest, current);
+  } else {
+    await repository.putManifest(manifest, tags);
+  }
   for (const tag of tags.length > 0 ? tags : [undefined]) {
-    report(ctx, registry, request, 'push', manifest.descriptor, tag && { tag });
+    report(ctx, registry, request, 'push', manifest.descriptor, {
+      ...(tag && { tag }),
+      references: () => referencesOf(manifest),
+    });
   }
   ctx.set('Location', urlFor(ctx.req, registry.urls, `/v2/${repository.name}/manifests/${digest}`));
   ctx.set('Docker-Content-Digest', digest);
   if (manifest.subject) ctx.set('OCI-Subject', manifest.subject.digest);
   if (reference.digest && tags.length > 0) ctx.set('OCI-Tag', tags.join(', '));
   sendEmpty(ctx, 201);
+}
+
+/** Parses what was pushed; schema 1 has its digest from the signed payload, everything else from the bytes. */
+async function readManifest(
+  registry: Registry,
+  { repository }: RepositoryRequest,
+  reference: Reference,
+  bytes: Buffer,
+  declared: string | undefined,
+): Promise<Manifest> {
+  const { schema1 } = registry.content;
+  const algorithm = reference.digest && algorithmOf(reference.digest);
+  const isSchema1 = declared === DOCKER_SCHEMA1_SIGNED || declared === DOCKER_SCHEMA1;
+  if (!(schema1 && isSchema1)) checkDigest(reference, digestOf(bytes, algorithm));
+  if (!isSchema1) return parseManifest(bytes, declared, algorithm);
+  if (!schema1) {
+    throw registryError(
+      'MANIFEST_INVALID',
+      'schema 1 manifests are switched off here; push schema 2',
+    );
+  }
+  const manifest = await schema1.receive(repository, bytes);
+  checkDigest(reference, manifest.descriptor.digest);
+  return manifest;
+}
+
+function checkDigest(reference: Reference, actual: Digest): void {
+  if (reference.digest === undefined || reference.digest === actual) return;
+  throw registryError(
+    'DIGEST_INVALID',
+    `provided digest did not match uploaded content: the body is ${actual}`,
+    { detail: reference.digest },
+  );
 }
 
 function tagsToSet(ctx: Context, reference: Reference): Tag[] {
@@ -105,22 +172,28 @@ function tagsToSet(ctx: Context, reference: Reference): Tag[] {
   return [...new Set(tags)];
 }
 
-/** If-Match and If-None-Match on a push compare with what the reference names now (spec main). */
+function isConditional(ctx: Context): boolean {
+  return ctx.get('if-match') !== '' || ctx.get('if-none-match') !== '';
+}
+
+/**
+ * If-Match and If-None-Match on a push compare with what the reference names now (spec main, "Pushing Manifests"),
+ * which is given back so that the tag can be swapped for exactly that. Throws PRECONDITION_FAILED.
+ */
 async function checkPreconditions(
   ctx: Context,
   { repository }: RepositoryRequest,
   reference: Reference,
-): Promise<void> {
+): Promise<Digest | undefined> {
   const ifMatch = ctx.get('if-match');
   const ifNoneMatch = ctx.get('if-none-match');
-  if (!ifMatch && !ifNoneMatch) return;
   const current =
     reference.tag !== undefined
       ? await repository.tags.resolve(reference.tag)
       : (await repository.manifests.get(reference.digest))?.descriptor.digest;
   const matched = !ifMatch || (current !== undefined && matchesEtag(ifMatch, current));
   const unwanted = ifNoneMatch && current !== undefined && matchesEtag(ifNoneMatch, current);
-  if (matched && !unwanted) return;
+  if (matched && !unwanted) return current;
   throw registryError('PRECONDITION_FAILED', `the reference names ${current ?? 'nothing'} now`, {
     detail: current,
   });
@@ -133,11 +206,11 @@ async function deleteManifest(ctx: Context, registry: Registry): Promise<void> {
   requireDeletion(registry);
   const { repository } = request;
   if (reference.digest !== undefined) {
-    await repository.manifests.delete(reference.digest);
+    await repository.deleteManifest(reference.digest);
     report(ctx, registry, request, 'delete', { digest: reference.digest });
   } else {
     const digest = await repository.tags.resolve(reference.tag);
-    if (!(await repository.tags.delete(reference.tag))) await find(request, reference);
+    if (!(await repository.tags.delete(reference.tag))) await find(registry, request, reference);
     report(ctx, registry, request, 'delete', digest ? { digest } : {}, { tag: reference.tag });
   }
   sendEmpty(ctx, 202);

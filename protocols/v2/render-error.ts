@@ -30,7 +30,7 @@ const RENDERINGS: Record<ErrorCode, Rendering> = {
   NOT_FOUND: { status: 404, code: 'UNSUPPORTED' },
   PAGINATION_NUMBER_INVALID: { status: 400 },
   PRECONDITION_FAILED: { status: 412, code: 'DENIED' },
-  RANGE_INVALID: { status: 416, code: 'BLOB_UPLOAD_INVALID' },
+  RANGE_INVALID: { status: 416 },
   REQUEST_INVALID: { status: 400, code: 'UNSUPPORTED' },
   SIZE_INVALID: { status: 400 },
   STORAGE_FULL: { status: 507, code: 'UNAVAILABLE' },

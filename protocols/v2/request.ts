@@ -67,8 +67,9 @@ export function report(
   request: RepositoryRequest,
   action: RegistryEvent['action'],
   target: Partial<Descriptor>,
-  extra: { tag?: string; fromRepository?: string } = {},
+  extra: { tag?: string; fromRepository?: string; references?: () => readonly Descriptor[] } = {},
 ): void {
+  if (registry.events.active === false) return;
   registry.events.emit({
     action,
     protocol: 'v2',
@@ -78,6 +79,7 @@ export function report(
     request: {
       id: String(ctx.state.requestId ?? ''),
       address: ctx.ip,
+      scheme: originOf(ctx.req).scheme,
       host: ctx.host,
       method: ctx.method,
       userAgent: ctx.get('user-agent'),

@@ -1,17 +1,24 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import {
+  algorithmOf,
   type Digest,
   type DigestAlgorithm,
+  digestOf,
   isAlgorithm,
   isDigest,
   parseDigest,
 } from '../../storage/digest.ts';
 import { hasCode } from '../../storage/errors.ts';
-import { isRepositoryName, parseUploadId, type UploadId } from '../../storage/names.ts';
+import {
+  isRepositoryName,
+  parseUploadId,
+  type RepositoryName,
+  type UploadId,
+} from '../../storage/names.ts';
 import { queryValue, sendEmpty, urlFor } from '../http.ts';
-import { type Registry, registryError } from '../registry.ts';
-import { enter, type RepositoryRequest, report } from './request.ts';
+import { ChallengeError, type Registry, registryError } from '../registry.ts';
+import { authorize, enter, type RepositoryRequest, report } from './request.ts';
 
 const OCTETS = 'application/octet-stream';
 
@@ -29,16 +36,48 @@ export function uploadRoutes(router: Router, registry: Registry): void {
 }
 
 async function startUpload(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['pull', 'push']);
+  const request = await enterWithSource(ctx, registry);
   const mount = queryValue(ctx, 'mount');
   if (mount !== undefined && (await mountBlob(ctx, registry, request, mount))) return;
-  const digest = queryValue(ctx, 'digest');
-  if (digest !== undefined) {
-    const blob = await request.repository.uploads.receive(parseDigest(digest), ctx.req);
+  const { uploads } = request.repository;
+  const text = queryValue(ctx, 'digest');
+  const digest = text === undefined ? undefined : parseDigest(text);
+  if (digest !== undefined && (hasBody(ctx) || isOfNothing(digest))) {
+    const blob = await uploads.receive(digest, ctx.req);
     return sendStored(ctx, registry, request, blob.digest, blob.size);
   }
-  const id = await request.repository.uploads.start(wantedAlgorithm(ctx));
+  const id = await uploads.start(wantedAlgorithm(ctx) ?? (digest && algorithmOf(digest)));
   sendState(ctx, registry, request, id, 0, 202);
+}
+
+/**
+ * A mount needs push here and pull at its source. Only the first is demanded, since a mount that is not allowed
+ * becomes an upload; but a client that has to log in anyway is told of both, so that its token covers both.
+ */
+async function enterWithSource(ctx: Context, registry: Registry): Promise<RepositoryRequest> {
+  try {
+    return await enter(ctx, registry, ['pull', 'push']);
+  } catch (error) {
+    const from = queryValue(ctx, 'from');
+    const name = String(ctx.params.name);
+    if (!(error instanceof ChallengeError) || from === undefined) throw error;
+    if (isRepositoryName(from) && from !== name && queryValue(ctx, 'mount') !== undefined) {
+      await authorize(ctx, registry, [
+        { type: 'repository', name, action: 'pull' },
+        { type: 'repository', name, action: 'push' },
+        { type: 'repository', name: from, action: 'pull' },
+      ]);
+    }
+    throw error;
+  }
+}
+
+function hasBody(ctx: Context): boolean {
+  return ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length')) > 0;
+}
+
+function isOfNothing(digest: Digest): boolean {
+  return digest === digestOf('', algorithmOf(digest));
 }
 
 /** `?digest-algorithm=` (spec main, end-4c) lets the registry hash with the right algorithm from the start. */
@@ -83,11 +122,13 @@ async function mountFromAnywhere(
   { repository, session }: RepositoryRequest,
   digest: Digest,
 ): Promise<boolean> {
-  if ((await registry.content.blobs.size(digest)) === undefined) return false;
-  for (const name of await registry.content.catalog.all()) {
-    if (!session.may({ type: 'repository', name, action: 'pull' })) continue;
-    if (await repository.mount(digest, registry.content.repository(name))) return true;
-  }
+  const { content } = registry;
+  const mountFrom = async (name: RepositoryName): Promise<boolean> =>
+    session.may({ type: 'repository', name, action: 'pull' }) &&
+    (await repository.mount(digest, content.repository(name)));
+  if ((await content.blobs.size(digest)) === undefined) return false;
+  for (const name of await content.catalog.all()) if (await mountFrom(name)) return true;
+  for await (const name of content.catalog.everywhere()) if (await mountFrom(name)) return true;
   return false;
 }
 
@@ -100,9 +141,8 @@ async function uploadStatus(ctx: Context, registry: Registry): Promise<void> {
 async function uploadPart(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, ['pull', 'push']);
   const id = parseUploadId(String(ctx.params.id));
-  const start = contentRange(ctx);
   const size = await withState(ctx, registry, request, id, () =>
-    request.repository.uploads.append(id, ctx.req, start),
+    request.repository.uploads.append(id, ctx.req, contentRange(ctx)),
   );
   sendState(ctx, registry, request, id, size, 202);
 }
@@ -115,10 +155,9 @@ async function finishUpload(ctx: Context, registry: Registry): Promise<void> {
     throw registryError('DIGEST_INVALID', 'digest missing: add ?digest=<algorithm>:<hex>');
   }
   const digest = parseDigest(text);
-  const start = contentRange(ctx);
-  const hasBody = ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length')) > 0;
+  const last = hasBody(ctx) ? ctx.req : undefined;
   const blob = await withState(ctx, registry, request, id, () =>
-    request.repository.uploads.finish(id, digest, hasBody ? ctx.req : undefined, start),
+    request.repository.uploads.finish(id, digest, last, contentRange(ctx)),
   );
   sendStored(ctx, registry, request, blob.digest, blob.size);
 }
@@ -145,6 +184,9 @@ function contentRange(ctx: Context): number | undefined {
   const start = Number(match[1]);
   const end = Number(match[2]);
   const length = ctx.get('content-length');
+  if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end)) {
+    throw registryError('RANGE_INVALID', 'Content-Range lies beyond any blob');
+  }
   if (end < start && length !== '0') {
     throw registryError('RANGE_INVALID', 'Content-Range ends before it begins');
   }
@@ -157,6 +199,8 @@ function contentRange(ctx: Context): number | undefined {
   return start;
 }
 
+const RESUMABLE = ['RANGE_INVALID', 'SIZE_INVALID', 'UPLOAD_BUSY'] as const;
+
 /** A refused part leaves the upload alive, and the refusal says where it stands (OCI "Pushing a blob in chunks"). */
 async function withState<T>(
   ctx: Context,
@@ -168,7 +212,7 @@ async function withState<T>(
   try {
     return await work();
   } catch (error) {
-    if (hasCode(error, 'RANGE_INVALID') || hasCode(error, 'UPLOAD_BUSY')) {
+    if (RESUMABLE.some((code) => hasCode(error, code))) {
       setState(ctx, registry, request, id, await request.repository.uploads.offset(id));
     }
     throw error;

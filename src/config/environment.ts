@@ -17,8 +17,10 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 const PREFIX = 'REGISTRY_';
 /** docker-registry's own two, and the path of the file: not settings of distribution's kind. */
 const NOT_OVERRIDES = new Set(['REGISTRY_HOST', 'REGISTRY_PORT', 'REGISTRY_CONFIGURATION_PATH']);
-/** What container links and Kubernetes set beside a service called "registry". */
-const SERVICE_LINK = /^REGISTRY_(SERVICE_(HOST|PORT).*|PORT_\d+_(TCP|UDP).*|ENV_.*|NAME)$/;
+/** What container links and Kubernetes set beside services called "registry" or "registry-…". */
+const SERVICE_LINK =
+  /_(SERVICE_(HOST|PORT)(_.*)?|PORT_\d+_(TCP|UDP)(_.*)?)$|^REGISTRY_(ENV_.*|NAME)$/;
+const SERVICE_URL = /^(tcp|udp):\/\//;
 /** Where a name alone stands for a map with that one key: `REGISTRY_STORAGE=s3`. */
 const NAMED_CHOICES = new Set(['storage', 'auth']);
 
@@ -36,7 +38,8 @@ export function applyEnvironment(
     const value = environment[variable];
     if (value === undefined || !variable.startsWith(PREFIX) || variable.length === PREFIX.length)
       continue;
-    if (NOT_OVERRIDES.has(variable) || SERVICE_LINK.test(variable)) continue;
+    if (NOT_OVERRIDES.has(variable) || SERVICE_LINK.test(variable) || SERVICE_URL.test(value))
+      continue;
     const node = parseVariable(variable, value, findings);
     if (node === undefined) continue;
     const segments = variable.slice(PREFIX.length).split('_');
@@ -128,7 +131,7 @@ function containerFor(
   origin: Origin,
 ): MapNode | ListNode | undefined {
   if (child === undefined || isNull(child)) {
-    return rest[0] === '0' ? { kind: 'list', items: [], origin } : emptyMap(origin);
+    return /^\d+$/.test(rest[0] ?? '') ? { kind: 'list', items: [], origin } : emptyMap(origin);
   }
   if (child.kind === 'map') return copy(child);
   if (child.kind === 'list') return { ...child, items: [...child.items] };

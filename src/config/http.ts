@@ -1,3 +1,4 @@
+import { opensslCipher } from './ciphers.ts';
 import type { Section } from './reader.ts';
 import type { ListenAddress } from './scalars.ts';
 
@@ -32,7 +33,7 @@ export interface TlsConfig {
   clientAuth: ClientAuth;
   /** Oldest protocol that is spoken. Default TLSv1.2; engines before docker 1.6 may need TLSv1. */
   minimumVersion: TlsVersion;
-  /** IANA names of the cipher suites, best first; empty for Node's own list. Without effect on TLS 1.3. */
+  /** OpenSSL's names of the cipher suites, best first; empty for Node's own list. Without effect on TLS 1.3. */
   cipherSuites: string[];
 }
 
@@ -181,7 +182,7 @@ function readTls(http: Section): TlsConfig | undefined {
     clientAuth: tls.choice('clientauth', CLIENT_AUTH, 'require-and-verify-client-cert'),
     minimumVersion:
       TLS_VERSIONS[tls.choice('minimumtls', Object.keys(TLS_VERSIONS), 'tls1.2')] ?? 'TLSv1.2',
-    cipherSuites: tls.strings('ciphersuites', []),
+    cipherSuites: readCiphers(tls),
   };
   if (rest.minimumVersion === 'TLSv1' || rest.minimumVersion === 'TLSv1.1') {
     tls.warning(
@@ -203,6 +204,19 @@ function readTls(http: Section): TlsConfig | undefined {
   if (key === undefined)
     tls.mistake('key', 'expected the path of the key that belongs to certificate');
   return { certificate: certificate ?? '', key: key ?? '', ...rest };
+}
+
+function readCiphers(tls: Section): string[] {
+  return tls.strings('ciphersuites', []).flatMap((iana) => {
+    const name = opensslCipher(iana);
+    if (name === undefined) {
+      tls.mistake(
+        'ciphersuites',
+        `there is no cipher suite "${iana}"; expected a name such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`,
+      );
+    }
+    return name ?? [];
+  });
 }
 
 function readTimeouts(timeouts: Section): TimeoutConfig {

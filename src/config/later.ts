@@ -9,11 +9,6 @@ const LATER: { path: string; given: (config: Config) => boolean; effect: string 
     effect: 'nothing is fetched from upstream',
   },
   {
-    path: 'notifications.endpoints',
-    given: (c) => c.notifications.endpoints.length > 0,
-    effect: 'no events are sent',
-  },
-  {
     path: 'storage.cache.blobdescriptor',
     given: (c) => c.storage.cache.backend === 'redis',
     effect: 'descriptors are cached in memory, not in Redis',
@@ -37,26 +32,6 @@ const LATER: { path: string; given: (config: Config) => boolean; effect: string 
     path: 'mirroring.source',
     given: (c) => c.protocols.v1.mirror !== undefined,
     effect: 'nothing is fetched from the mirrored registry',
-  },
-  {
-    path: 'http.debug.addr',
-    given: (c) => c.http.debug !== undefined,
-    effect: 'the debug listener is not opened',
-  },
-  {
-    path: 'http.limits.concurrentuploads',
-    given: (c) => c.http.limits.concurrentUploads > 0,
-    effect: 'uploads are not counted',
-  },
-  {
-    path: 'http.limits.requestsperminute',
-    given: (c) => c.http.limits.requestsPerMinute > 0,
-    effect: 'requests are not counted',
-  },
-  {
-    path: 'health',
-    given: ({ health }) => health.files.length + health.http.length + health.tcp.length > 0,
-    effect: 'these checks are not made',
   },
 ];
 

@@ -11,6 +11,15 @@ export interface LogConfig {
   /** File of the log; `-` for standard error. Default `-`. */
   file: string;
   access: AccessLogConfig;
+  audit: AuditConfig;
+}
+
+/** Who pushed, pulled and deleted what. */
+export interface AuditConfig {
+  /** File of the audit log; `-` for standard output; undefined for none. Default undefined. */
+  file: string | undefined;
+  /** Whether pulls are written, too. Default true. */
+  pulls: boolean;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -58,6 +67,7 @@ export function readLog(root: Section, defaults: { access: AccessLogConfig['form
   const format = log.choice('format', ['auto', 'json', 'human']);
   const access = log.section('accesslog');
   const disabled = access.boolean('disabled', false);
+  const audit = log.section('audit');
   const process = root.section('process');
   log.ignore('reportcaller', 'hooks');
   return {
@@ -71,6 +81,7 @@ export function readLog(root: Section, defaults: { access: AccessLogConfig['form
         : access.choice('format', ['auto', 'json', 'combined', 'human', 'none'], defaults.access),
       file: access.string('file') ?? process.string('access_log_file', '-'),
     },
+    audit: { file: audit.string('file'), pulls: audit.boolean('pulls', true) },
   };
 }
 

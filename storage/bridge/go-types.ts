@@ -58,7 +58,7 @@ export const goInt64: GoType<bigint> = {
     if (kind === 'null') return previous;
     if (kind !== 'number') throw wrongType(span, 'an integer');
     const text = span.bytes.toString('latin1', span.start, span.end);
-    // The length first: BigInt takes quadratic time on a number of a million digits.
+    // The length first: BigInt needs seconds for a number of some million digits.
     if (
       text.length > 20 ||
       !/^-?\d+$/.test(text) ||
@@ -86,18 +86,23 @@ export const goTime: GoType<string> = {
   isEmpty: () => false,
 };
 
-/** A list of strings; a null element is "". */
-export const goStrings: GoType<readonly string[] | null> = {
-  zero: null,
-  decode(span) {
-    const kind = kindOf(span);
-    if (kind === 'null') return null;
-    if (kind !== 'array') throw wrongType(span, 'a list of strings');
-    return Array.from(elementsOf(span), (element) => goString.decode(element, ''));
-  },
-  encode: (value) => (value === null ? 'null' : `[${value.map(quote).join(',')}]`),
-  isEmpty: (value) => value === null || value.length === 0,
-};
+/** A list; an element that is null is the element type's zero. A repeated list replaces the first. */
+export function goList<T>(type: GoType<T>): GoType<readonly T[] | null> {
+  return {
+    zero: null,
+    decode(span) {
+      const kind = kindOf(span);
+      if (kind === 'null') return null;
+      if (kind !== 'array') throw wrongType(span, 'a list');
+      return Array.from(elementsOf(span), (element) => type.decode(element, type.zero));
+    },
+    encode: (value) =>
+      value === null ? 'null' : `[${value.map((item) => type.encode(item)).join(',')}]`,
+    isEmpty: (value) => value === null || value.length === 0,
+  };
+}
+
+export const goStrings = goList(goString);
 
 /** docker's strslice: a list of strings, or one string that stands for a list of one. */
 export const goStrSlice: GoType<readonly string[] | null> = {
@@ -149,6 +154,14 @@ export function goPointer<T>(type: GoType<T>): GoType<T | undefined> {
     encode: (value) => (value === undefined ? 'null' : type.encode(value)),
     isEmpty: (value) => value === undefined,
   };
+}
+
+export function always<T>(name: string, type: GoType<T>): GoField<T> {
+  return { name, type, omitEmpty: false };
+}
+
+export function unlessEmpty<T>(name: string, type: GoType<T>): GoField<T> {
+  return { name, type, omitEmpty: true };
 }
 
 /** A struct, its fields in the order in which Go writes them. Unknown keys vanish. */

@@ -10,7 +10,7 @@ import {
 } from './layer-encoding.ts';
 
 /** The number of the rules by which facts are computed; it rises when a rule changes (bridge.md 8.1). */
-export const FACTS_RULES = 1;
+const FACTS_RULES = 1;
 
 /** What a blob's bytes say about it as a layer: kept for ever (2.1). */
 export interface LayerFacts {

@@ -1,6 +1,5 @@
 import {
-  type GoField,
-  type GoType,
+  always,
   goBool,
   goInt64,
   goPointer,
@@ -11,10 +10,11 @@ import {
   goStrSlice,
   goStruct,
   goTime,
+  unlessEmpty,
 } from './go-types.ts';
 import { parseJson } from './json-scanner.ts';
 
-export interface HealthConfig {
+interface HealthConfig {
   test: readonly string[] | null;
   /** Nanoseconds. */
   interval: bigint;
@@ -23,7 +23,7 @@ export interface HealthConfig {
 }
 
 /** docker's container.Config as of 1.13; null is a list or map that was not given. */
-export interface ContainerConfig {
+interface ContainerConfig {
   hostname: string;
   domainname: string;
   user: string;
@@ -66,14 +66,6 @@ export interface V1Image {
   architecture: string;
   os: string;
   size: bigint;
-}
-
-function always<T>(name: string, type: GoType<T>): GoField<T> {
-  return { name, type, omitEmpty: false };
-}
-
-function unlessEmpty<T>(name: string, type: GoType<T>): GoField<T> {
-  return { name, type, omitEmpty: true };
 }
 
 const healthConfig = goStruct<HealthConfig>({

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import { type FileHandle, open, opendir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import type {
   ByteRange,
   DeleteOptions,
@@ -14,6 +14,7 @@ import type {
   Tap,
 } from '../driver.ts';
 import { ConditionFailedError, PathNotFoundError, storageError } from '../errors.ts';
+import { sendFile } from './file-sender.ts';
 import { collect } from './file-writer.ts';
 
 export interface FilesystemOptions {
@@ -43,6 +44,7 @@ export class FilesystemDriver implements StorageDriver {
     this.local = {
       stamp: (path) => this.#stamp(path),
       get: (path) => this.#get(path),
+      send: (path, range, out) => this.#send(path, range, out),
       filename: (path) => this.#at(path),
     };
   }
@@ -61,7 +63,7 @@ export class FilesystemDriver implements StorageDriver {
       return this.#swap(path, content, condition.unchanged, durable);
     }
     const target = this.#at(path);
-    const made = makeDirectory(dirname(target));
+    const made = makeDirectoryFor(target, path);
     const aside = join(dirname(target), `.${randomUUID()}.tmp`);
     try {
       await this.#write(aside, content, durable);
@@ -72,7 +74,7 @@ export class FilesystemDriver implements StorageDriver {
         fs.renameSync(aside, target);
       }
     } catch (error) {
-      fs.rmSync(aside, { force: true });
+      removeIfPossible(aside);
       if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
       throw translate(error, path);
     }
@@ -95,7 +97,7 @@ export class FilesystemDriver implements StorageDriver {
 
   async append(path: string, offset: number, source: Readable, tap?: Tap): Promise<number> {
     const target = this.#at(path);
-    if (offset === 0) makeDirectory(dirname(target));
+    if (offset === 0) makeDirectoryFor(target, path);
     let fd: number;
     try {
       const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
@@ -152,7 +154,7 @@ export class FilesystemDriver implements StorageDriver {
 
   async move(from: string, to: string): Promise<void> {
     const target = this.#at(to);
-    const made = makeDirectory(dirname(target));
+    const made = makeDirectoryFor(target, to);
     try {
       fs.renameSync(this.#at(from), target);
     } catch (error) {
@@ -165,10 +167,11 @@ export class FilesystemDriver implements StorageDriver {
     const target = this.#at(path);
     const stat = fs.lstatSync(target, { throwIfNoEntry: false });
     if (!stat) return;
-    if (!stat.isDirectory()) {
-      fs.rmSync(target, { force: true });
-    } else {
-      await rm(target, { recursive: true, force: true, maxRetries: 3 });
+    try {
+      if (!stat.isDirectory()) fs.rmSync(target, { force: true });
+      else await rm(target, { recursive: true, force: true, maxRetries: 3 });
+    } catch (error) {
+      throw translate(error, path);
     }
     if (durable) await this.#syncDirectories(dirname(target), undefined);
   }
@@ -191,6 +194,20 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
+  async #send(path: string, range: ByteRange, out: Writable): Promise<void> {
+    let fd: number;
+    try {
+      fd = fs.openSync(this.#root + path, 'r');
+    } catch (error) {
+      throw translate(error, path);
+    }
+    try {
+      await sendFile(fd, range, out);
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+
   async #write(filename: string, content: Uint8Array | string, durable: boolean): Promise<void> {
     const fd = fs.openSync(filename, 'wx', 0o666);
     try {
@@ -209,7 +226,7 @@ export class FilesystemDriver implements StorageDriver {
     durable: boolean,
   ): Promise<void> {
     const lock = `${this.#at(path)}.lock.tmp`;
-    makeDirectory(dirname(lock));
+    makeDirectoryFor(lock, path);
     const deadline = Date.now() + LOCK_STALE_MS;
     while (!tryLock(lock)) {
       if (Date.now() > deadline) throw new ConditionFailedError(path);
@@ -242,12 +259,42 @@ function makeDirectory(directory: string): string | undefined {
   return fs.mkdirSync(directory, { recursive: true });
 }
 
+function makeDirectoryFor(filename: string, path: string): string | undefined {
+  try {
+    return makeDirectory(dirname(filename));
+  } catch (error) {
+    throw translate(isCode(error, 'ENOENT') ? realReason(filename, error) : error, path);
+  }
+}
+
+/** Node says ENOENT for a recursive mkdir on a read-only disk; a plain one in the nearest parent says why. */
+function realReason(filename: string, fallback: unknown): unknown {
+  let missing = dirname(filename);
+  while (missing !== dirname(missing) && !fs.existsSync(dirname(missing)))
+    missing = dirname(missing);
+  try {
+    fs.mkdirSync(missing);
+    return fallback;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** For cleaning up after a failure, whose reason must not be hidden by another one. */
+function removeIfPossible(filename: string): void {
+  try {
+    fs.rmSync(filename, { force: true });
+  } catch {
+    // What is left ends in .tmp, which nobody lists.
+  }
+}
+
 function tryLock(filename: string): boolean {
   try {
     fs.closeSync(fs.openSync(filename, 'wx'));
     return true;
   } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw error;
+    if (!isCode(error, 'EEXIST')) throw translate(error, filename);
     const stat = fs.statSync(filename, { throwIfNoEntry: false });
     if (stat && Date.now() - stat.mtimeMs > LOCK_STALE_MS) fs.rmSync(filename, { force: true });
     return false;
@@ -313,6 +360,12 @@ function translate(error: unknown, path: string): unknown {
   }
   if (isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')) {
     return storageError('STORAGE_FULL', 'the storage of this registry is full; try again later', {
+      cause: error,
+    });
+  }
+  // As full as a full disk to whoever wants to write: RFC 4918 11.5 asks only that it can't be stored.
+  if (isCode(error, 'EROFS')) {
+    return storageError('STORAGE_FULL', 'the storage of this registry is read-only at the moment', {
       cause: error,
     });
   }

@@ -99,6 +99,13 @@ describe('layer facts', () => {
     const { facts } = await digest(Buffer.concat([gzipSync(tar), Buffer.from('\0\0garbage')]));
     assert.deepEqual(facts, { encoding: 'gzip', diffId: digestOf(tar), diffSize: 3000, rules: 1 });
   });
+  it('find bzip2 bad whose checksum over all blocks is wrong', async () => {
+    const blob = fromBase64((readLayers().get('bz2') as LayerVector).blob);
+    const at = blob.length - 3;
+    blob[at] = (blob[at] as number) ^ 0x10;
+    const { facts } = await digest(blob);
+    assert.match(isBadLayer(facts) ? facts.bad : '', /checksum of the stream/);
+  });
   it('pass over skippable zstd frames, before and after', async () => {
     const zstd = readLayers().get('zstd') as LayerVector;
     const skippable = Buffer.concat([Buffer.from('532a4d1803000000', 'hex'), Buffer.from('abc')]);

@@ -1,0 +1,154 @@
+import type { Context } from 'koa';
+import type { Descriptor } from '../../storage/manifest.ts';
+import { parseImageId, type V1ImageId } from '../../storage/names.ts';
+import type { Repository } from '../../storage/repository.ts';
+import type { V1Reader } from '../../storage/v1-images.ts';
+import { originOf } from '../http.ts';
+import {
+  type Access,
+  type Action,
+  type Registry,
+  type RegistryEvent,
+  registryError,
+  type Session,
+} from '../registry.ts';
+import { repositoryOf } from './names.ts';
+
+/** What handlers of a repository begin with. */
+export interface RepositoryRequest {
+  repository: Repository;
+  session: Session;
+  reader: V1Reader;
+}
+
+/** What handlers of an image begin with. */
+export interface ImageRequest {
+  id: V1ImageId;
+  session: Session;
+  reader: V1Reader;
+}
+
+/**
+ * The repository that the path names, once the session may do `action` there.
+ * Throws NAME_INVALID, UNAUTHORIZED or DENIED; UNSUPPORTED for a write to a read-only registry.
+ */
+export async function enter(
+  ctx: Context,
+  registry: Registry,
+  action: Action,
+): Promise<RepositoryRequest> {
+  const name = await repositoryOf(registry.content, String(ctx.params.name));
+  ctx.state.repository = name;
+  const session = await authorize(ctx, registry, [{ type: 'repository', name, action }]);
+  if (action !== 'pull') requireWritable(registry);
+  const reader = readerOf(registry, session);
+  return { repository: registry.content.repository(name), session, reader };
+}
+
+/**
+ * The image that the path names. Image routes carry no repository: the store shows an image only through one that
+ * the session may read. Throws UNAUTHORIZED, IMAGE_UNKNOWN for a malformed id, UNSUPPORTED as `enter`.
+ */
+export async function enterImage(
+  ctx: Context,
+  registry: Registry,
+  action: 'pull' | 'push',
+): Promise<ImageRequest> {
+  const session = await authorize(ctx, registry, []);
+  const id = parseImageId(String(ctx.params.id));
+  if (action === 'push') {
+    requirePusher(registry, session);
+    requireWritable(registry);
+  }
+  return { id, session, reader: readerOf(registry, session) };
+}
+
+/** The session of this request, by Basic or by a V1 token (v1.md 1.2, 2.2). */
+export async function authorize(
+  ctx: Context,
+  registry: Registry,
+  wanted: readonly Access[],
+): Promise<Session> {
+  const session = await registry.access.authorize(
+    {
+      protocol: 'v1',
+      method: ctx.method,
+      authorization: credentials(ctx.get('authorization')),
+      address: ctx.ip,
+      origin: originOf(ctx.req),
+    },
+    wanted,
+  );
+  ctx.state.user = session.user;
+  return session;
+}
+
+/**
+ * The Authorization header as an access control should see it. Engines put their own `Token` before the one that
+ * docker-registry sent, and without credentials they send an empty token, or an empty name and password.
+ */
+export function credentials(header: string): string | undefined {
+  const token = /^token\b\s*(?:token\s+)?(.*)$/is.exec(header.trim());
+  if (token) return token[1] ? `Token ${token[1]}` : undefined;
+  if (/^basic\s+Og==$/i.test(header.trim())) return undefined;
+  return header === '' ? undefined : header;
+}
+
+/** Throws UNSUPPORTED when the operator has switched deletion off. */
+export function requireDeletion(registry: Registry): void {
+  if (registry.deletion) return;
+  throw registryError(
+    'UNSUPPORTED',
+    'deletion is switched off; set storage.delete.enabled to allow it',
+  );
+}
+
+function requireWritable(registry: Registry): void {
+  if (registry.readOnly) throw registryError('UNSUPPORTED', 'this registry is read-only');
+}
+
+/** Which repository an image is for shows only when it is tagged; until then, anybody known may bring one. */
+function requirePusher(registry: Registry, session: Session): void {
+  const { repository: name, user } = session;
+  if (!registry.access.accounts) return;
+  const allowed =
+    name === undefined
+      ? user !== undefined
+      : session.may({ type: 'repository', name, action: 'push' });
+  if (!allowed) throw registryError('UNAUTHORIZED', 'this session may not push');
+}
+
+function readerOf(registry: Registry, session: Session): V1Reader {
+  return {
+    unrestricted: !registry.access.accounts,
+    mayPull: (name) => session.may({ type: 'repository', name, action: 'pull' }),
+    ...(session.repository !== undefined && { only: session.repository }),
+    claimant: session.user ?? '',
+  };
+}
+
+/** Tells the event sink what a request did. */
+export function report(
+  ctx: Context,
+  registry: Registry,
+  { session, repository }: { session: Session; repository?: Repository },
+  action: RegistryEvent['action'],
+  target: Partial<Descriptor> & { imageId?: string },
+  extra: { tag?: string } = {},
+): void {
+  registry.events.emit({
+    action,
+    protocol: 'v1',
+    repository: repository?.name ?? session.repository ?? '',
+    target,
+    ...extra,
+    request: {
+      id: String(ctx.state.requestId ?? ''),
+      address: ctx.ip,
+      host: ctx.host,
+      method: ctx.method,
+      userAgent: ctx.get('user-agent'),
+    },
+    user: session.user,
+  });
+}

@@ -1,0 +1,83 @@
+import type Router from '@koa/router';
+import type { Context } from 'koa';
+import { isImageId, isTag, type Tag } from '../../storage/names.ts';
+import { type Registry, registryError } from '../registry.ts';
+import { sendJson } from './json.ts';
+import { type JsonReader, jsonReader } from './json-body.ts';
+import { enter, report, requireDeletion } from './session.ts';
+import { platformOf, tagInfo, UNKNOWN_TAG_INFO } from './user-agent.ts';
+
+/** Tags, and what is known of who pushed them (v1.md 1.7). */
+export function tagRoutes(router: Router, registry: Registry): void {
+  const readJson = jsonReader(registry.limits.jsonBytes);
+  router.get('/v1/repositories/*name/tags', (ctx) => getTags(ctx, registry));
+  router.get('/v1/repositories/*name/tags/:tag', (ctx) => getTag(ctx, registry));
+  router.put('/v1/repositories/*name/tags/:tag', (ctx) => putTag(ctx, registry, readJson));
+  router.delete('/v1/repositories/*name/tags/:tag', (ctx) => deleteTag(ctx, registry));
+  router.get('/v1/repositories/*name/tags/:tag/json', (ctx) =>
+    getTagInfo(ctx, registry, String(ctx.params.tag)),
+  );
+  router.get('/v1/repositories/*name/json', (ctx) => getTagInfo(ctx, registry, 'latest'));
+}
+
+async function getTags(ctx: Context, registry: Registry): Promise<void> {
+  const { repository } = await enter(ctx, registry, 'pull');
+  ctx.vary('User-Agent');
+  const tags = await repository.v1.tags(platformOf(ctx.get('user-agent')));
+  if (tags.size === 0 && !(await repository.v1.exists())) {
+    throw registryError('NAME_UNKNOWN', 'Repository not found');
+  }
+  sendJson(ctx, 200, tags);
+}
+
+async function getTag(ctx: Context, registry: Registry): Promise<void> {
+  const { repository } = await enter(ctx, registry, 'pull');
+  ctx.vary('User-Agent');
+  const tag = String(ctx.params.tag);
+  const id = isTag(tag)
+    ? await repository.v1.tag(tag, platformOf(ctx.get('user-agent')))
+    : undefined;
+  if (id === undefined) throw registryError('TAG_UNKNOWN', 'Tag not found');
+  sendJson(ctx, 200, id);
+}
+
+async function putTag(ctx: Context, registry: Registry, readJson: JsonReader): Promise<void> {
+  const request = await enter(ctx, registry, 'push');
+  const { repository, reader } = request;
+  const tag = tagToWrite(String(ctx.params.tag));
+  const id = await readJson(ctx, 'Invalid data');
+  if (typeof id !== 'string') throw registryError('REQUEST_INVALID', 'Invalid data');
+  if (!isImageId(id)) throw registryError('IMAGE_UNKNOWN', 'Image not found');
+  await repository.v1.setTag(tag, id, reader);
+  const info = tagInfo(ctx.get('user-agent'), Date.now());
+  await repository.v1.writeRecord(infoRecord(tag), JSON.stringify(info));
+  report(ctx, registry, request, 'push', { imageId: id }, { tag });
+  sendJson(ctx, 200, true);
+}
+
+function tagToWrite(text: string): Tag {
+  if (isTag(text)) return text;
+  throw registryError('TAG_INVALID', 'Invalid tag name (must match ^[\\w][\\w.-]{0,127}$)');
+}
+
+async function deleteTag(ctx: Context, registry: Registry): Promise<void> {
+  const request = await enter(ctx, registry, 'delete');
+  requireDeletion(registry);
+  const tag = String(ctx.params.tag);
+  if (!isTag(tag) || !(await request.repository.v1.deleteTag(tag))) {
+    throw registryError('TAG_UNKNOWN', `Tag not found: ${tag.slice(0, 200)}`);
+  }
+  report(ctx, registry, request, 'delete', {}, { tag });
+  sendJson(ctx, 200, true);
+}
+
+/** Never 404: what is not known of a tag has defaults, and so has a tag that is not there. */
+async function getTagInfo(ctx: Context, registry: Registry, tag: string): Promise<void> {
+  const { repository } = await enter(ctx, registry, 'pull');
+  const record = isTag(tag) ? await repository.v1.readRecord(infoRecord(tag)) : undefined;
+  sendJson(ctx, 200, record ? JSON.parse(record.toString()) : UNKNOWN_TAG_INFO);
+}
+
+function infoRecord(tag: Tag): string {
+  return `tag-info/${tag}`;
+}

@@ -1,0 +1,108 @@
+import type { Context } from 'koa';
+import { LRUCache } from 'lru-cache';
+import { registryError } from '../protocols/registry.ts';
+import type { Guard } from './guard.ts';
+import { isUpload } from './metrics/http-metrics.ts';
+import { routeName } from './metrics/route-name.ts';
+
+/** Addresses that are remembered; beyond, those that were seen longest ago start anew. */
+const MAX_ADDRESSES = 50_000;
+/** An upload waits so long for its turn, its bytes held back by TCP, before it is refused. */
+const UPLOAD_WAIT_MS = 30_000;
+/** Waiting uploads for each one that may run; more are refused at once. */
+const WAITING_PER_SLOT = 16;
+
+interface Bucket {
+  tokens: number;
+  /** Milliseconds of the clock when `tokens` was true. */
+  at: number;
+}
+
+/**
+ * Lets each address make so many requests a minute, a minute's worth of them at once. What is above is refused with 429
+ * and Retry-After (a token bucket).
+ */
+export function limitRequests(perMinute: number, now: () => number = Date.now): Guard {
+  const buckets = new LRUCache<string, Bucket>({ max: MAX_ADDRESSES });
+  const perMs = perMinute / 60_000;
+  return (ctx) => {
+    const address = networkOf(ctx.ip);
+    const at = now();
+    let bucket = buckets.get(address);
+    if (bucket === undefined) {
+      bucket = { tokens: perMinute, at };
+      buckets.set(address, bucket);
+    }
+    bucket.tokens = Math.min(perMinute, bucket.tokens + (at - bucket.at) * perMs);
+    bucket.at = at;
+    if (bucket.tokens >= 1) {
+      bucket.tokens -= 1;
+      return;
+    }
+    const seconds = Math.max(1, Math.ceil((1 - bucket.tokens) / perMs / 1000));
+    refuse(ctx, seconds, `more than ${perMinute} requests a minute from ${address}`);
+  };
+}
+
+/** One client has a whole IPv6 network of 64 bits, so that is what counts. */
+function networkOf(address: string): string {
+  if (!address.includes(':') || address.startsWith('::ffff:')) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = head.split(':').filter(Boolean);
+  if (tail !== undefined) {
+    const rest = tail.split(':').filter(Boolean);
+    while (groups.length + rest.length < 8) groups.push('0');
+  }
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}
+
+/**
+ * Lets `max` uploads receive bytes at a time. Others wait for their turn without their bytes being read; who waits too
+ * long, or finds too many waiting, is refused with 429 and Retry-After.
+ */
+export function limitUploads(
+  max: number,
+  { waitMs = UPLOAD_WAIT_MS, prefix = '' }: { waitMs?: number; prefix?: string } = {},
+): Guard {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  const release = () => {
+    const next = waiting.shift();
+    if (next === undefined) running -= 1;
+    else next();
+  };
+  return async (ctx) => {
+    if (!isUpload(routeName(ctx.req.url ?? '', prefix), ctx.method)) return;
+    if (running < max) running += 1;
+    else if (waiting.length >= max * WAITING_PER_SLOT || !(await turn(ctx, waiting, waitMs))) {
+      refuse(ctx, 5, `more than ${max} uploads at a time`);
+    }
+    if (ctx.res.closed || ctx.res.destroyed) release();
+    else ctx.res.once('close', release);
+  };
+}
+
+/** Resolves with true when it is this request's turn, with false when it is not in time or its client has gone. */
+function turn(ctx: Context, waiting: (() => void)[], waitMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const end = (mine: boolean) => {
+      clearTimeout(timer);
+      ctx.res.off('close', leave);
+      const place = waiting.indexOf(take);
+      if (place >= 0) waiting.splice(place, 1);
+      resolve(mine);
+    };
+    const take = () => end(true);
+    const leave = () => end(false);
+    const timer = setTimeout(leave, waitMs);
+    ctx.res.once('close', leave);
+    waiting.push(take);
+  });
+}
+
+function refuse(ctx: Context, seconds: number, reason: string): never {
+  ctx.set('Retry-After', String(seconds));
+  throw registryError('TOOMANYREQUESTS', `too many requests: ${reason}`, {
+    detail: { retryAfterSeconds: seconds },
+  });
+}

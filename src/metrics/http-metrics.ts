@@ -1,0 +1,181 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  DURATION_BOUNDS,
+  type Histogram,
+  type MetricRegistry,
+  SIZE_BOUNDS,
+  type Value,
+} from './registry.ts';
+import { type RouteName, routeName } from './route-name.ts';
+
+const METHODS = new Set(['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS']);
+/** Status of an answer that its client did not wait for. */
+const CLIENT_GONE = 499;
+
+/** The numbers of one route and method. */
+interface Counts {
+  inFlight: Value;
+  seconds: Histogram;
+  requestBytes: Histogram;
+  responseBytes: Histogram;
+  received: Value;
+  sent: Value;
+  /** Present where the request brings an upload. */
+  uploads: Value | undefined;
+  total(status: number): Value;
+}
+
+/** What is noted on an answer until it is over. */
+interface Measured extends ServerResponse {
+  [COUNTS]?: Counts;
+  [STARTED]?: number;
+  [WRITTEN]?: number;
+  [READ]?: number;
+}
+
+const COUNTS = Symbol('counts');
+const STARTED = Symbol('started');
+const WRITTEN = Symbol('bytes written before');
+const READ = Symbol('bytes read before');
+
+/** Counts requests under distribution's names (v2.md 5.6), and what else an operator of both protocols asks. */
+export class HttpMetrics {
+  readonly #prefix: string;
+  readonly #known = new Map<RouteName, Map<string, Counts>>();
+  readonly #make: (route: RouteName, method: string) => Counts;
+
+  /** `prefix` is the path under which everything lives. */
+  constructor(metrics: MetricRegistry, prefix = '') {
+    this.#prefix = prefix;
+    this.#make = counters(metrics);
+  }
+
+  /** Begins to measure; to be called before a request is handled. */
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    const counts = this.#counts(
+      routeName(request.url ?? '', this.#prefix),
+      METHODS.has(request.method ?? '') ? (request.method ?? '') : 'OTHER',
+    );
+    const measured: Measured = response;
+    measured[COUNTS] = counts;
+    measured[STARTED] = performance.now();
+    measured[WRITTEN] = request.socket.bytesWritten;
+    measured[READ] = request.socket.bytesRead;
+    counts.inFlight.add(1);
+    counts.uploads?.add(1);
+    response.once('close', finish);
+  }
+
+  #counts(route: RouteName, method: string): Counts {
+    let byMethod = this.#known.get(route);
+    if (byMethod === undefined) {
+      byMethod = new Map();
+      this.#known.set(route, byMethod);
+    }
+    let counts = byMethod.get(method);
+    if (counts === undefined) {
+      counts = this.#make(route, method);
+      byMethod.set(method, counts);
+    }
+    return counts;
+  }
+}
+
+function counters(metrics: MetricRegistry): (route: RouteName, method: string) => Counts {
+  const inFlight = metrics.gauge(
+    'registry_http_in_flight_requests',
+    'Requests that are being served.',
+    ['handler'],
+  );
+  const total = metrics.counter('registry_http_requests_total', 'Requests served.', [
+    'handler',
+    'method',
+    'code',
+  ]);
+  const seconds = metrics.histogram(
+    'registry_http_request_duration_seconds',
+    'Time from the headers of a request to the end of its answer.',
+    ['handler', 'method'],
+    DURATION_BOUNDS,
+  );
+  const requestBytes = metrics.histogram(
+    'registry_http_request_size_bytes',
+    'Bytes of request bodies.',
+    ['handler'],
+    SIZE_BOUNDS,
+  );
+  const responseBytes = metrics.histogram(
+    'registry_http_response_size_bytes',
+    'Bytes of answers’ bodies.',
+    ['handler'],
+    SIZE_BOUNDS,
+  );
+  const received = metrics.counter(
+    'isthmus_http_received_bytes_total',
+    'Bytes of request bodies.',
+    ['handler'],
+  );
+  const sent = metrics.counter('isthmus_http_sent_bytes_total', 'Bytes of answers’ bodies.', [
+    'handler',
+  ]);
+  const uploads = metrics.gauge('isthmus_uploads_in_flight', 'Uploads that receive bytes now.');
+  return (route, method) => {
+    const totals = new Map<number, Value>();
+    return {
+      inFlight: inFlight.with(route),
+      seconds: seconds.with(route, method.toLowerCase()),
+      requestBytes: requestBytes.with(route),
+      responseBytes: responseBytes.with(route),
+      received: received.with(route),
+      sent: sent.with(route),
+      uploads: isUpload(route, method) ? uploads.with() : undefined,
+      total(status) {
+        let value = totals.get(status);
+        if (value === undefined) {
+          value = total.with(route, method.toLowerCase(), String(status));
+          totals.set(status, value);
+        }
+        return value;
+      },
+    };
+  };
+}
+
+/** Whether a request of this kind brings bytes of a blob or layer. */
+export function isUpload(route: RouteName, method: string): boolean {
+  if (route === 'v1_layer') return method === 'PUT';
+  if (route === 'blob_upload_chunk') return method === 'PATCH' || method === 'PUT';
+  return route === 'blob_upload' && method === 'POST';
+}
+
+function finish(this: Measured): void {
+  const counts = this[COUNTS];
+  if (counts === undefined) return;
+  const received = receivedBytes(this);
+  const sent = sentBytes(this);
+  counts.inFlight.add(-1);
+  counts.uploads?.add(-1);
+  counts.total(this.writableFinished ? this.statusCode : CLIENT_GONE).add(1);
+  counts.seconds.observe((performance.now() - (this[STARTED] ?? 0)) / 1000);
+  counts.requestBytes.observe(received);
+  counts.responseBytes.observe(sent);
+  counts.received.add(received);
+  counts.sent.add(sent);
+}
+
+function receivedBytes({ req, [READ]: before = 0 }: Measured): number {
+  const declared = req.headers['content-length'];
+  const moved = req.socket.bytesRead - before;
+  if (declared === undefined) return req.headers['transfer-encoding'] === undefined ? 0 : moved;
+  // The body may have come in one piece with the headers, before counting began.
+  return req.complete ? Number(declared) : Math.min(Number(declared), moved);
+}
+
+function sentBytes(response: Measured): number {
+  const { req, statusCode, writableFinished, [WRITTEN]: before = 0 } = response;
+  if (req.method === 'HEAD' || statusCode === 204 || statusCode === 304) return 0;
+  const moved = req.socket.bytesWritten - before;
+  const declared = Number(response.getHeader('content-length') ?? Number.NaN);
+  if (!Number.isFinite(declared)) return moved;
+  return writableFinished ? declared : Math.min(declared, moved);
+}

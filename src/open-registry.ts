@@ -1,0 +1,93 @@
+import type { Logger, Registry } from '../protocols/registry.ts';
+import { parsePlatform } from '../storage/bridge/platform.ts';
+import { ContentStore } from '../storage/content-store.ts';
+import type { StorageDriver } from '../storage/driver.ts';
+import { createDriver, type DriverOptions } from '../storage/drivers/create-driver.ts';
+import type { ManifestPolicy } from '../storage/manifests.ts';
+import type { Config } from './config/config.ts';
+import { repositoryMatcher } from './config/patterns.ts';
+import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
+import type { DriverConfig } from './config/storage.ts';
+import { openAccess } from './open-access.ts';
+
+/** Wraps the driver in one that tells what it does. */
+type ObserveDriver = (driver: StorageDriver) => StorageDriver;
+
+/** Builds what the protocols are given: content and access control; events come from elsewhere. Throws when the store can't be opened. */
+export async function openRegistry(
+  config: Config,
+  log: Logger,
+  observe: ObserveDriver = (driver) => driver,
+): Promise<Omit<Registry, 'events'>> {
+  const { http, pages, protocols, storage } = config;
+  return {
+    content: openContent(config, log, observe),
+    access: openAccess,
+    limits: {
+      manifestBytes: http.limits.manifestBytes,
+      jsonBytes: http.limits.jsonBytes,
+      catalogPage: pages.catalog,
+      tagsPage: pages.tags,
+    },
+    urls: http.urls,
+    log,
+    readOnly: storage.readOnly,
+    deletion: storage.delete,
+    v1: { endpoints: protocols.v1.registryEndpoints, standalone: protocols.v1.standalone },
+  };
+}
+
+/** The content store alone, as offline commands use it. */
+export function openContent(
+  config: Config,
+  log: Logger,
+  observe: ObserveDriver = (driver) => driver,
+): ContentStore {
+  const { bridge, storage } = config;
+  return new ContentStore(observe(createDriver(driverOptions(storage.driver))), {
+    cacheBytes: storage.cache.manifestBytes + storage.cache.blobBytes,
+    policy: manifestPolicy(config.validation),
+    bridge: {
+      platforms: platformLists(bridge),
+      waitMs: bridge.waitSeconds * 1000,
+      maxLayerBytes: bridge.maxLayerBytes,
+      maxLayerRatio: bridge.maxLayerRatio,
+      schema1: bridge.schema1Enabled ? { keyFile: bridge.schema1SigningKeyFile } : undefined,
+      onUnbridgeable: (repository, manifest, reason) =>
+        log.info('no V1 view of manifest', { repository, digest: manifest, reason }),
+      onNotLifted: (repository, imageId, reason) =>
+        log.warn('no V2 view of image', { repository, imageId, reason }),
+      onProofFailure: (repository, error) =>
+        log.warn('proof of diff IDs broke off', { repository, error: String(error) }),
+    },
+  });
+}
+
+function driverOptions(driver: DriverConfig): DriverOptions {
+  if (driver.kind === 'memory') return { kind: 'memory' };
+  if (driver.kind === 'filesystem') return driver;
+  throw new Error(`this build has no storage driver ${driver.kind}; use filesystem or memory`);
+}
+
+function manifestPolicy(validation: ValidationConfig): ManifestPolicy {
+  const { references, urls, indexes } = validation;
+  const compile = (rules: string[]) => rules.map((rule) => new RegExp(rule));
+  const ruled = urls.allow.length > 0 || urls.deny.length > 0;
+  return {
+    references,
+    // Without a rule every URL is taken: refusing all, as distribution does, fails the OCI conformance suite.
+    ...(ruled && { urls: { allow: compile(urls.allow), deny: compile(urls.deny) } }),
+    indexes: typeof indexes === 'string' ? indexes : indexes.platforms,
+  };
+}
+
+/** The wishes for each repository: the first list whose pattern matches, else the general one. */
+function platformLists(bridge: BridgeConfig) {
+  const general = bridge.platforms.flatMap((text) => parsePlatform(text) ?? []);
+  const special = bridge.platformsFor.map(({ repositories, platforms }) => ({
+    matches: repositoryMatcher(repositories),
+    wishes: platforms.flatMap((text) => parsePlatform(text) ?? []),
+  }));
+  return (repository: string) =>
+    special.find((list) => list.matches(repository))?.wishes ?? general;
+}

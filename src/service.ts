@@ -1,0 +1,60 @@
+import type { RequestListener } from 'node:http';
+import type { Logger } from '../protocols/registry.ts';
+import { createAccessLog } from './access-log.ts';
+import { createApp } from './app.ts';
+import type { Config } from './config/config.ts';
+import type { ProcessLogger } from './log.ts';
+import type { WorkerReport } from './metrics/worker-board.ts';
+import { Observability } from './observability.ts';
+import { openRegistry } from './open-registry.ts';
+
+/** Everything that answers requests, behind one function. */
+export interface Service {
+  handler: RequestListener;
+  reopenLogs(): void;
+  /** Metrics and health of this process. */
+  report(): Promise<WorkerReport>;
+  /** To be called when no request runs any more. */
+  close(): Promise<void>;
+}
+
+/** Opens the registry that `config` describes. Fails when its storage can't be used. */
+export async function openService(config: Config, log: Logger): Promise<Service> {
+  const accessLog = createAccessLog(config.log.access);
+  const eyes = await Observability.open(config, log);
+  const opened = await openRegistry(config, log, eyes.driver);
+  const registry = { ...opened, events: await eyes.start(opened.content) };
+  const { v1, v2 } = config.protocols;
+  const app = createApp(registry, {
+    protocols: { v1: v1.enabled, v2: v2.enabled },
+    accessLog,
+    endpoints: eyes.endpoints,
+    guards: eyes.guards,
+  });
+  const answer = app.callback();
+  return {
+    handler: eyes.handler((request, response) => {
+      void answer(request, response);
+    }),
+    reopenLogs: () => {
+      accessLog.reopen();
+      eyes.reopenLogs();
+    },
+    report: () => eyes.report(),
+    close: async () => {
+      await eyes.close();
+      await registry.content.close();
+      accessLog.flush();
+    },
+  };
+}
+
+/** Opens all log files again; a file that can't be opened is no reason to stop serving. */
+export function reopenAll(log: ProcessLogger, service: Service): void {
+  try {
+    log.reopen();
+    service.reopenLogs();
+  } catch (error) {
+    log.error('log files not reopened', { error });
+  }
+}

@@ -1,0 +1,94 @@
+import { readFileSync, statSync } from 'node:fs';
+import type { ServerOptions, Server as TlsServer } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import type { Logger } from '../protocols/registry.ts';
+import type { TlsConfig } from './config/http.ts';
+
+/** Why the certificate can't be used, and which file it is. */
+export class TlsError extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'TlsError';
+  }
+}
+
+/** Options of an https server for `config`. Reads the files; throws a TlsError that names the one that can't be. */
+export function tlsOptions(config: TlsConfig): ServerOptions {
+  const old = config.minimumVersion === 'TLSv1' || config.minimumVersion === 'TLSv1.1';
+  const ciphers = config.cipherSuites.join(':') || 'DEFAULT';
+  const clientCerts = config.clientCas.length > 0;
+  return {
+    cert: readPem(config.certificate),
+    key: readPem(config.key),
+    minVersion: config.minimumVersion,
+    // OpenSSL 3 refuses the hashes of TLS before 1.2 above this level, whatever minVersion says.
+    ...(old || config.cipherSuites.length > 0
+      ? { ciphers: old ? `${ciphers}:@SECLEVEL=0` : ciphers }
+      : {}),
+    ...(clientCerts ? { ca: config.clientCas.map(readPem), requestCert: true } : {}),
+    ...(clientCerts
+      ? { rejectUnauthorized: config.clientAuth === 'require-and-verify-client-cert' }
+      : {}),
+    handshakeTimeout: 30_000,
+  };
+}
+
+/** Whether a client whose handshake went through may stay, by `clientAuth` (v2.md 4). */
+export function acceptsClient(config: TlsConfig, socket: TLSSocket): boolean {
+  const shown = Object.keys(socket.getPeerCertificate() ?? {}).length > 0;
+  switch (config.clientAuth) {
+    case 'verify-client-cert-if-given':
+      return config.clientCas.length === 0 || !shown || socket.authorized;
+    case 'require-any-client-cert':
+      return config.clientCas.length === 0 || shown;
+    default:
+      return true;
+  }
+}
+
+/**
+ * Looks at the files every `intervalMs` and gives the server its new certificate when they changed; connections that
+ * are open stay. A pair that can't be used is logged, and the old one stays. Gives a function that stops it.
+ */
+export function watchCertificate(
+  server: TlsServer,
+  config: TlsConfig,
+  log: Logger,
+  intervalMs: number,
+): () => void {
+  const files = [config.certificate, config.key, ...config.clientCas];
+  let seen = stamp(files);
+  const timer = setInterval(() => {
+    const now = stamp(files);
+    if (now === seen) return;
+    seen = now;
+    try {
+      server.setSecureContext(tlsOptions(config));
+      log.info('certificate reloaded', { certificate: config.certificate });
+    } catch (error) {
+      log.error('certificate not reloaded; the old one stays', {
+        certificate: config.certificate,
+        error,
+      });
+    }
+  }, intervalMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+function stamp(files: readonly string[]): string {
+  return files
+    .map((file) => {
+      const stats = statSync(file, { throwIfNoEntry: false });
+      return stats === undefined ? '-' : `${stats.ino} ${stats.mtimeMs} ${stats.size}`;
+    })
+    .join('|');
+}
+
+function readPem(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new TlsError(`can't read ${file}: ${(error as Error).message}`, error);
+  }
+}

@@ -1,0 +1,76 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import type { Config } from './config/config.ts';
+import type { LoadedConfig } from './config/load.ts';
+import type { ListenAddress } from './config/scalars.ts';
+import { type DebugSources, openDebugListener } from './debug-listener.ts';
+import type { ProcessLogger } from './log.ts';
+import { SingleProcess } from './single-process.ts';
+import { Master } from './workers/master.ts';
+
+/** INT stops fast, and yet not in the middle of a small answer. */
+const FAST_STOP_SECONDS = 2;
+
+/** What signals are turned into; one process and a master with workers both are one. */
+export interface Supervised {
+  readonly address: ListenAddress;
+  readonly debug: DebugSources;
+  addWorker(): void;
+  removeWorker(): void;
+  reload(): Promise<void>;
+  reopenLogs(): void;
+  stop(seconds: number): Promise<void>;
+}
+
+/**
+ * Serves until a signal says to stop, in this process or in as many workers as configured. `onReady` hears where.
+ * Gives when everything has stopped; throws when it could not start.
+ */
+export async function superviseUntilStopped(
+  config: Config,
+  log: ProcessLogger,
+  reload: () => LoadedConfig,
+  onReady: (address: ListenAddress) => void,
+): Promise<void> {
+  const start = config.workers.count === 1 ? SingleProcess.start : Master.start;
+  const supervised: Supervised = await start(config, log, reload);
+  const debug =
+    config.http.debug && (await openDebugListener(config.http.debug, supervised.debug, log));
+  const { pidFile } = config.workers;
+  if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
+  onReady(supervised.address);
+  await stopSignal(supervised, config, log);
+  debug?.close();
+  if (pidFile !== undefined) rmSync(pidFile, { force: true });
+}
+
+/** Obeys signals as gunicorn does (v1.md 4.4), and resolves when the one that stops has been obeyed. */
+function stopSignal(supervised: Supervised, config: Config, log: ProcessLogger): Promise<void> {
+  process.on('SIGTTIN', () => supervised.addWorker());
+  process.on('SIGTTOU', () => supervised.removeWorker());
+  process.on('SIGUSR1', () => supervised.reopenLogs());
+  process.on('SIGHUP', () => void supervised.reload());
+  process.on('SIGUSR2', () => {
+    log.warn(
+      'a new binary can not take over the socket; send HUP for a new configuration, or run a second one behind a proxy',
+    );
+  });
+  return new Promise((resolve) => {
+    let stopping = false;
+    const stop = (signal: string, seconds: number) => {
+      // Who asks again, means at once.
+      if (stopping && signal !== 'SIGTERM') process.exit(130);
+      if (stopping) return;
+      stopping = true;
+      log.info('stopping', { signal, gracefulSeconds: seconds });
+      supervised.stop(seconds).then(resolve, (error: unknown) => {
+        log.error('did not stop cleanly', { error });
+        resolve();
+      });
+    };
+    process.on('SIGTERM', () => stop('SIGTERM', config.http.drainSeconds));
+    process.on('SIGINT', () =>
+      stop('SIGINT', Math.min(FAST_STOP_SECONDS, config.http.drainSeconds)),
+    );
+    process.on('SIGQUIT', () => stop('SIGQUIT', 0));
+  });
+}

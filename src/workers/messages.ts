@@ -1,0 +1,26 @@
+import type { Config } from '../config/config.ts';
+import type { WorkerReport } from '../metrics/worker-board.ts';
+
+/** What the master tells a worker. A connection travels as the handle of its message. */
+export type ToWorker =
+  | { type: 'start'; config: Config }
+  | { type: 'connection'; id: number }
+  | { type: 'drain'; seconds: number }
+  | { type: 'reopen' }
+  /** Asks for a report. */
+  | { type: 'report' };
+
+/** What a worker tells the master. */
+export type ToMaster =
+  | { type: 'ready' }
+  | { type: 'failed'; message: string }
+  | { type: 'beat' }
+  /** The worker holds the connection now, so the master may let go of it. */
+  | { type: 'accepted'; id: number }
+  /** The worker is leaving and has not touched the connection. */
+  | { type: 'refused'; id: number }
+  | { type: 'closed' }
+  /** The worker has served its share of requests, and will go once another has taken its place. */
+  | { type: 'recycle' }
+  /** Asked for, or the last before the worker ends. */
+  | { type: 'report'; report: WorkerReport };

@@ -1,0 +1,80 @@
+import { LRUCache } from 'lru-cache';
+import type { LayerEncoding } from './bridge/layer-encoding.ts';
+import type { Digest } from './digest.ts';
+import type { StorageDriver } from './driver.ts';
+import { ifFound } from './errors.ts';
+import type { V1ImageId } from './names.ts';
+import { v1ImageFile } from './paths.ts';
+
+/** The `layer` record of an image; its presence says that the image is complete. */
+export interface LayerRecord {
+  blob: Digest;
+  /** Bytes of the blob. */
+  size: number;
+  encoding: LayerEncoding;
+  /** Absent when the layer could not be unpacked; such an image has no V2 form. */
+  diffId?: Digest;
+  diffSize?: number;
+}
+
+/** An image as a V1 client pushed it, complete. */
+export interface ExplicitImage {
+  id: V1ImageId;
+  /** The bytes as sent. */
+  json: Buffer;
+  /** The image first, then its parents down to the base. */
+  ancestry: V1ImageId[];
+  layer: LayerRecord;
+  checksums: string[];
+}
+
+/** Images that V1 clients pushed, in small records. Once complete they never change. */
+export class ExplicitImages {
+  readonly #driver: StorageDriver;
+  readonly #cache: LRUCache<V1ImageId, ExplicitImage>;
+
+  constructor(driver: StorageDriver, cacheBytes: number) {
+    this.#driver = driver;
+    this.#cache = new LRUCache({
+      maxSize: Math.max(cacheBytes, 1),
+      sizeCalculation: (image) => image.json.length + image.ancestry.length * 80 + 500,
+    });
+  }
+
+  /** The image, if it is complete. */
+  async get(id: V1ImageId): Promise<ExplicitImage | undefined> {
+    const { local } = this.#driver;
+    const path = v1ImageFile(id, 'layer');
+    if (local && !local.stamp(path)) return undefined;
+    const cached = this.#cache.get(id);
+    if (cached && local) return cached;
+    const layer = await ifFound(this.#driver.get(path));
+    if (!layer) return undefined;
+    if (cached) return cached;
+    const [json, ancestry, checksums] = await Promise.all([
+      this.#driver.get(v1ImageFile(id, 'json')),
+      this.#driver.get(v1ImageFile(id, 'ancestry')),
+      ifFound(this.#driver.get(v1ImageFile(id, 'checksum'))),
+    ]);
+    const image: ExplicitImage = {
+      id,
+      json,
+      ancestry: JSON.parse(ancestry.toString()) as V1ImageId[],
+      layer: JSON.parse(layer.toString()) as LayerRecord,
+      checksums: checksums ? (JSON.parse(checksums.toString()) as string[]) : [],
+    };
+    this.#cache.set(id, image);
+    return image;
+  }
+
+  /** Stores a complete image; the layer record comes last, and with it the image becomes readable. */
+  async put(image: ExplicitImage): Promise<void> {
+    const { id } = image;
+    await Promise.all([
+      this.#driver.put(v1ImageFile(id, 'json'), image.json),
+      this.#driver.put(v1ImageFile(id, 'ancestry'), JSON.stringify(image.ancestry)),
+      this.#driver.put(v1ImageFile(id, 'checksum'), JSON.stringify(image.checksums)),
+    ]);
+    await this.#driver.put(v1ImageFile(id, 'layer'), JSON.stringify(image.layer));
+  }
+}

@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { packageRoot } from '../../src/config/load.ts';
+import { checkUrl } from '../../src/doctor/remote-checks.ts';
+import type { ChildServer } from '../support/child-server.ts';
+import { startIsthmus } from '../support/child-server.ts';
+import { freePort } from '../support/free-port.ts';
+import { request } from '../support/http-client.ts';
+import { makeCertificate } from '../support/self-signed.ts';
+import { BUILT_FILES, BUILT_OUTPUT, writeContext } from './support/busybox-image.ts';
+import { run, tool } from './support/command.ts';
+import { ContainerTools } from './support/container-tools.ts';
+import { DockerDaemon } from './support/docker-daemon.ts';
+import { expectRootfs } from './support/rootfs.ts';
+import { Workspace } from './support/workspace.ts';
+
+/** A real nginx with deploy/nginx.conf, of which only ports and paths are changed. */
+class Nginx {
+  readonly host: string;
+  readonly plainUrl: string;
+  readonly config: string;
+  #child: ReturnType<typeof spawn> | undefined;
+
+  private constructor(config: string, tlsPort: number, plainPort: number) {
+    this.config = config;
+    this.host = `127.0.0.1:${tlsPort}`;
+    this.plainUrl = `http://127.0.0.1:${plainPort}`;
+  }
+
+  static async write(folder: string, upstream: string): Promise<Nginx> {
+    const { certificate, key } = makeCertificate(folder);
+    const [tlsPort, plainPort] = [await freePort(), await freePort()];
+    const sample = await readFile(join(packageRoot(), 'deploy/nginx.conf'), 'utf8');
+    const changed = sample
+      .replace('127.0.0.1:5000', upstream)
+      .replace('/etc/nginx/tls/cert.pem', certificate)
+      .replace('/etc/nginx/tls/key.pem', key)
+      .replace('listen 80;', `listen 127.0.0.1:${plainPort};`)
+      .replace('listen 443 ssl;', `listen 127.0.0.1:${tlsPort} ssl;`)
+      .replaceAll(/^ *listen \[::\].*$/gm, '')
+      .replaceAll('registry.example', 'localhost');
+    const config = join(folder, 'nginx.conf');
+    await writeFile(
+      config,
+      `daemon off; pid ${folder}/pid; error_log ${folder}/error.log info;
+events {}
+http {
+  access_log ${folder}/access.log;
+  client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/fastcgi; uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
+${changed}
+}
+`,
+    );
+    return new Nginx(config, tlsPort, plainPort);
+  }
+
+  async start(): Promise<void> {
+    this.#child = spawn(tool('nginx'), ['-c', this.config], { stdio: 'ignore' });
+    for (const deadline = Date.now() + 10_000; ; ) {
+      try {
+        await request(this.plainUrl);
+        return;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGQUIT');
+    await gone;
+  }
+}
+
+describe('behind nginx with deploy/nginx.conf', { timeout: 300_000 }, () => {
+  let work: Workspace;
+  let server: ChildServer;
+  let nginx: Nginx;
+  let daemon: DockerDaemon;
+  let tools: ContainerTools;
+
+  before(async () => {
+    work = await Workspace.create();
+    server = work.keep(await startIsthmus({ storage: await work.folder('registry') }));
+    nginx = work.keep(await Nginx.write(await work.folder('nginx'), server.host));
+    await run('nginx', ['-t', '-c', nginx.config]);
+    await nginx.start();
+    daemon = work.keep(await DockerDaemon.start(await work.folder('docker')));
+    tools = new ContainerTools(await work.folder('tools'));
+  });
+  after(() => work.end());
+
+  it('docker pushes over TLS, and pulls and runs what it pushed', async () => {
+    const image = `${nginx.host}/team/built:v1`;
+    const context = await writeContext(await work.folder('context'));
+    await daemon.docker(['build', '--quiet', '--network', 'none', '--tag', image, context]);
+    await daemon.docker(['push', '--quiet', image]);
+    await daemon.forget(image);
+    await daemon.docker(['pull', '--quiet', image]);
+    assert.equal(await daemon.runContainer(image), BUILT_OUTPUT);
+  });
+
+  it('skopeo gets the same files', async () => {
+    const folder = join(work.path, 'skopeo');
+    const layers = await tools.skopeoLayers(`${nginx.host}/team/built:v1`, `${folder}-dir`);
+    await expectRootfs(layers, `${folder}-rootfs`, BUILT_FILES);
+  });
+
+  it('the doctor finds nothing but the certificate that signs itself', async () => {
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+    try {
+      const found = await checkUrl(`https://${nginx.host}`);
+      assert.deepEqual(
+        found.filter(({ verdict }) => verdict === 'problem' || verdict === 'warning'),
+        [],
+      );
+      for (const what of ['address in answers', 'large bodies', 'nodes', 'old engines'])
+        assert.ok(
+          found.some((each) => each.what === what && each.verdict === 'ok'),
+          what,
+        );
+    } finally {
+      delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    }
+  });
+
+  it('plain HTTP is sent to https', async () => {
+    const answer = await request(`${nginx.plainUrl}/v2/`);
+    assert.equal(answer.status, 308);
+    assert.match(String(answer.headers.location), /^https:\/\/.*\/v2\/$/);
+  });
+});
+
+describe('deploy/isthmus.service', () => {
+  it('is what systemd understands, and well hardened', async () => {
+    const work = await Workspace.create();
+    try {
+      const unit = await readFile(join(packageRoot(), 'deploy/isthmus.service'), 'utf8');
+      const file = join(work.path, 'isthmus.service');
+      await writeFile(file, unit.replace('/usr/bin/node', process.execPath));
+      const said = await run('systemd-analyze', ['verify', file]);
+      assert.equal(said.toString(), '');
+      const score = await run('systemd-analyze', ['security', '--offline=yes', file]);
+      const exposure = /Overall exposure level for isthmus\.service: ([\d.]+)/.exec(
+        score.toString(),
+      );
+      assert.ok(Number(exposure?.[1]) < 2, `exposure ${exposure?.[1]}`);
+    } finally {
+      await work.end();
+    }
+  });
+});

@@ -1,0 +1,436 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { TarSum } from '../../../storage/bridge/tarsum.ts';
+import { exchanges, send } from '../../support/exchanges.ts';
+import { idOf, makeImage, pushImage, tarOf } from '../../support/v1-images.ts';
+import { type RunningRegistry, startRegistry } from '../../support/v1-registry.ts';
+import { payloadSum } from '../../support/v1-sums.ts';
+
+const ID = idOf('image');
+const JSON_BYTES = `{"id":"${ID}", "comment":"\u00e9"}\n`;
+const LAYER = await tarOf({ a: 'x' });
+const PAYLOAD = payloadSum(Buffer.from(JSON_BYTES), LAYER);
+const CHILD = idOf('child');
+const OLD_ID = '0123456789abcdef';
+
+function json(id: string, more = ''): string {
+  return `{"id": "${id}"${more}}`;
+}
+
+describe('V1 image pushes', () => {
+  let server: RunningRegistry;
+  before(async () => {
+    server = await startRegistry();
+  });
+  after(() => server.close());
+
+  // In the order of the tables of v1.md 1.6: the rows are one story.
+  exchanges(
+    () => server.url,
+    [
+      {
+        name: 'knows no image before its push',
+        path: `/v1/images/${ID}/json`,
+        status: 404,
+        json: { error: 'Image not found' },
+      },
+      {
+        name: 'takes no layer before the JSON',
+        method: 'PUT',
+        path: `/v1/images/${ID}/layer`,
+        chunks: [LAYER],
+        status: 404,
+        json: { error: 'Image not found' },
+      },
+      {
+        name: 'takes no checksum before the JSON',
+        method: 'PUT',
+        path: `/v1/images/${ID}/checksum`,
+        headers: { 'x-docker-checksum-payload': PAYLOAD },
+        status: 404,
+        json: { error: 'Image not found' },
+      },
+      {
+        name: 'refuses JSON that is none',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        body: 'nonsense',
+        status: 400,
+        json: { error: 'Invalid JSON' },
+      },
+      {
+        name: 'refuses JSON without a body',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        status: 400,
+        json: { error: 'Invalid JSON' },
+      },
+      {
+        name: 'refuses empty JSON',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        body: '{}',
+        status: 400,
+        json: { error: 'Invalid JSON' },
+      },
+      {
+        name: 'refuses JSON without an id',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        body: '{"a": 1}',
+        status: 400,
+        json: { error: "Missing key `id' in JSON" },
+      },
+      {
+        name: 'refuses JSON with another id',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        body: json(CHILD),
+        status: 400,
+        json: { error: 'JSON data contains invalid id' },
+      },
+      {
+        name: 'refuses an image before its parent',
+        method: 'PUT',
+        path: `/v1/images/${CHILD}/json`,
+        body: json(CHILD, `, "parent": "${ID}"`),
+        status: 400,
+        json: { error: 'Image depends on a non existing parent' },
+      },
+      {
+        name: 'refuses JSON above the limit',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        body: json(ID, `, "a": "${'a'.repeat(70_000)}"`),
+        status: 413,
+        json: { error: 'the body is larger than the 65536 bytes allowed here' },
+      },
+      {
+        name: 'refuses JSON above the limit that comes in chunks, and the client sees why',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        chunks: Array.from({ length: 40 }, () => 'a'.repeat(10_000)),
+        status: 413,
+      },
+      {
+        name: 'begins a push, whatever the type says',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: JSON_BYTES,
+        status: 200,
+        text: 'true',
+        answer: { 'content-type': 'application/json', 'cache-control': 'no-cache' },
+      },
+      {
+        name: 'begins it again, in chunks',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json/`,
+        chunks: [JSON_BYTES.slice(0, 9), JSON_BYTES.slice(9)],
+        status: 200,
+      },
+      {
+        name: 'does not show an unfinished image',
+        path: `/v1/images/${ID}/json`,
+        status: 400,
+        json: { error: 'Image is being uploaded, retry later' },
+      },
+      {
+        name: 'does not send the layer of an unfinished image',
+        path: `/v1/images/${ID}/layer`,
+        status: 400,
+        json: { error: 'Image is being uploaded, retry later' },
+      },
+      {
+        name: 'does not say that an unfinished image is known, whatever the date',
+        path: `/v1/images/${ID}/ancestry`,
+        headers: { 'if-modified-since': new Date().toUTCString() },
+        status: 400,
+      },
+      {
+        name: 'does not list the files of an unfinished image',
+        path: `/v1/images/${ID}/files`,
+        status: 400,
+      },
+      { name: 'has no diff of an unfinished image', path: `/v1/images/${ID}/diff`, status: 400 },
+      {
+        name: 'takes no checksum before the layer',
+        method: 'PUT',
+        path: `/v1/images/${ID}/checksum`,
+        headers: { 'x-docker-checksum-payload': PAYLOAD },
+        status: 400,
+      },
+      {
+        name: 'takes a layer in chunks',
+        method: 'PUT',
+        path: `/v1/images/${ID}/layer`,
+        headers: { 'content-type': 'application/octet-stream' },
+        chunks: [LAYER.subarray(0, 78), LAYER.subarray(78, 98), LAYER.subarray(98)],
+        status: 200,
+        text: 'true',
+      },
+      {
+        name: 'takes the layer again, with a length and as a form',
+        method: 'PUT',
+        path: `/v1/images/${ID}/layer`,
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: LAYER,
+        status: 200,
+      },
+      {
+        name: 'asks for a checksum where none is sent',
+        method: 'PUT',
+        path: `/v1/images/${ID}/checksum`,
+        status: 412,
+        json: {
+          error:
+            'X-Docker-Checksum-Payload not set.  If you are using the Docker daemon, you should upgrade to version 0.10 or later',
+        },
+      },
+      {
+        name: 'refuses an empty checksum',
+        method: 'PUT',
+        path: `/v1/images/${ID}/checksum`,
+        headers: { 'x-docker-checksum-payload': '' },
+        status: 400,
+        json: { error: "Missing Image's checksum" },
+      },
+      {
+        name: 'refuses a checksum that differs',
+        method: 'PUT',
+        path: `/v1/images/${ID}/checksum`,
+        headers: { 'x-docker-checksum-payload': `sha256:${'0'.repeat(64)}` },
+        status: 400,
+        json: { error: 'Checksum mismatch' },
+      },
+      {
+        name: 'keeps the image unfinished after a mismatch',
+        path: `/v1/images/${ID}/json`,
+        status: 400,
+      },
+      {
+        name: 'finishes the image with the right checksum beside a wrong one',
+        method: 'PUT',
+        path: `/v1/images/${ID}/checksum`,
+        headers: { 'x-docker-checksum-payload': PAYLOAD, 'x-docker-checksum': 'tarsum+sha256:0' },
+        status: 200,
+        text: 'true',
+      },
+      {
+        name: 'gives the JSON back byte for byte',
+        path: `/v1/images/${ID}/json`,
+        status: 200,
+        text: JSON_BYTES,
+        answer: {
+          'x-docker-size': String(LAYER.length),
+          'x-docker-checksum-payload': PAYLOAD,
+          'x-docker-checksum': /^tarsum\+sha256:/,
+          'content-type': 'application/json',
+        },
+      },
+      {
+        name: 'says so, literally, when the image is there already',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        body: JSON_BYTES,
+        status: 409,
+        text: '{"error": "Image already exists"}',
+      },
+      {
+        name: 'takes no other content for a finished image',
+        method: 'PUT',
+        path: `/v1/images/${ID}/json`,
+        body: json(ID, ', "evil": true'),
+        status: 409,
+        text: '{"error": "Image already exists"}',
+      },
+      {
+        name: 'takes no layer for a finished image',
+        method: 'PUT',
+        path: `/v1/images/${ID}/layer`,
+        chunks: ['other'],
+        status: 409,
+        text: '{"error": "Image already exists"}',
+      },
+      {
+        name: 'takes no checksum for a finished image',
+        method: 'PUT',
+        path: `/v1/images/${ID}/checksum`,
+        headers: { 'x-docker-checksum-payload': PAYLOAD },
+        status: 409,
+        json: { error: 'Cannot set this image checksum' },
+      },
+      {
+        name: 'takes a child once the parent is there',
+        method: 'PUT',
+        path: `/v1/images/${CHILD}/json`,
+        body: json(CHILD, `, "parent": "${ID}"`),
+        status: 200,
+      },
+      {
+        name: 'has no GET for a checksum',
+        path: `/v1/images/${ID}/checksum`,
+        status: 405,
+        answer: { allow: 'PUT' },
+      },
+      {
+        name: 'deletes no image',
+        method: 'DELETE',
+        path: `/v1/images/${ID}/json`,
+        status: 405,
+        answer: { allow: 'HEAD, GET, PUT' },
+      },
+      {
+        name: 'takes an image id of 16 digits, as old data has them',
+        method: 'PUT',
+        path: `/v1/images/${OLD_ID}/json`,
+        body: json(OLD_ID),
+        status: 200,
+      },
+    ],
+  );
+
+  it('finishes an image by its tarsum, as engines before 0.10 need it', async () => {
+    const image = await makeImage('by tarsum');
+    const path = `/v1/images/${image.id}`;
+    await send(server.url, { method: 'PUT', path: `${path}/json`, body: image.json });
+    await send(server.url, { method: 'PUT', path: `${path}/layer`, chunks: [image.layer] });
+    const tarSum = new TarSum();
+    tarSum.write(gunzipSync(image.layer));
+    const tarsum = tarSum.finish(Buffer.from(image.json)) ?? '';
+    const answer = await send(server.url, {
+      method: 'PUT',
+      path: `${path}/checksum`,
+      headers: { 'x-docker-checksum': tarsum, 'x-docker-checksum-payload': 'sha256:wrong' },
+    });
+    assert.equal(answer.status, 200);
+  });
+
+  it('tells the event sink of an image that is complete', async () => {
+    const image = await makeImage('told');
+    await pushImage(server.url, image, { 'user-agent': 'docker/1.5.0' });
+    const { action, protocol, target, request } = server.events.at(-1) ?? {};
+    assert.deepEqual([action, protocol, target], ['push', 'v1', { imageId: image.id }]);
+    assert.equal(request?.userAgent, 'docker/1.5.0');
+  });
+
+  it('lets an engine see the refusal of a layer that it is still sending', async () => {
+    const answer = await refusedWhileSending(server.port, `/v1/images/${ID}/layer`, 24 << 20);
+    assert.match(answer.text, /^HTTP\/1\.1 409 /);
+    assert.match(answer.text, /\{"error": "Image already exists"\}$/);
+    assert.equal(answer.error, undefined, 'the connection was reset');
+  });
+
+  it('answers before the layer is sent whole', async () => {
+    const socket = createConnection(server.port, '127.0.0.1');
+    socket.write(
+      `PUT /v1/images/${ID}/layer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n`,
+    );
+    const [head] = (await once(socket, 'data')) as [Buffer];
+    assert.match(head.toString(), /^HTTP\/1\.1 409 /);
+    socket.destroy();
+  });
+
+  it('stores nothing of a layer that breaks off, and logs no failure', async () => {
+    const image = await makeImage('broken off');
+    const path = `/v1/images/${image.id}`;
+    await send(server.url, { method: 'PUT', path: `${path}/json`, body: image.json });
+    const socket = createConnection(server.port, '127.0.0.1');
+    socket.write(`PUT ${path}/layer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabcd`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const sum = payloadSum(Buffer.from(image.json), Buffer.from('abcd'));
+    const answer = await send(server.url, {
+      method: 'PUT',
+      path: `${path}/checksum`,
+      headers: { 'x-docker-checksum-payload': sum },
+    });
+    assert.equal(answer.status, 400);
+    assert.deepEqual(server.errors, []);
+    await pushImage(server.url, image);
+  });
+});
+
+describe('V1 image pushes with a limit on layers', () => {
+  let server: RunningRegistry;
+  before(async () => {
+    server = await startRegistry((registry) => {
+      registry.limits.layerBytes = 1000;
+    });
+    await send(server.url, { method: 'PUT', path: `/v1/images/${ID}/json`, body: json(ID) });
+  });
+  after(() => server.close());
+
+  exchanges(
+    () => server.url,
+    [
+      {
+        name: 'refuses a layer whose length is above the limit',
+        method: 'PUT',
+        path: `/v1/images/${ID}/layer`,
+        body: 'a'.repeat(1001),
+        status: 413,
+        json: { error: 'a layer may have 1000 bytes at most' },
+      },
+      {
+        name: 'refuses a layer that grows above the limit',
+        method: 'PUT',
+        path: `/v1/images/${ID}/layer`,
+        chunks: ['a'.repeat(600), 'a'.repeat(600), 'a'.repeat(100_000)],
+        status: 413,
+        json: { error: 'a layer may have 1000 bytes at most' },
+      },
+      {
+        name: 'takes a layer at the limit',
+        method: 'PUT',
+        path: `/v1/images/${ID}/layer`,
+        chunks: ['a'.repeat(1000)],
+        status: 200,
+      },
+    ],
+  );
+});
+
+/** Sends a chunked layer as Go does, without looking at answers; gives what came back, and whether writing failed. */
+function refusedWhileSending(
+  port: number,
+  path: string,
+  bytes: number,
+): Promise<{ text: string; error: Error | undefined }> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1');
+    let text = '';
+    let error: Error | undefined;
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.on('error', (cause) => {
+      error = cause;
+    });
+    socket.on('close', () => resolve({ text, error }));
+    socket.write(
+      `PUT ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    );
+    const chunk = Buffer.concat([
+      Buffer.from('10000\r\n'),
+      Buffer.alloc(0x10000, 'a'),
+      Buffer.from('\r\n'),
+    ]);
+    let left = bytes;
+    const write = () => {
+      while (left > 0 && !socket.destroyed) {
+        left -= 0x10000;
+        if (!socket.write(chunk)) {
+          socket.once('drain', write);
+          return;
+        }
+      }
+      if (!socket.destroyed) socket.write('0\r\n\r\n');
+    };
+    write();
+  });
+}
