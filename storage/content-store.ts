@@ -55,6 +55,11 @@ export class ContentStore {
   readonly v1: V1View;
   readonly lifting: Lifting;
   readonly lowering: Lowering;
+  readonly facts: FactStore;
+  /** Images that V1 clients pushed, without regard to who may see them. */
+  readonly explicit: ExplicitImages;
+  /** How V1 images come in. */
+  readonly pushes: V1Pushes;
   readonly #proofs: Proofs;
   readonly #parts: RepositoryParts;
   readonly #v1Parts: V1RepositoryParts;
@@ -84,6 +89,9 @@ export class ContentStore {
       ...(bridge.maxLayerRatio !== undefined && { maxRatio: bridge.maxLayerRatio }),
     });
     const explicit = new ExplicitImages(driver, cacheBytes);
+    this.facts = facts;
+    this.explicit = explicit;
+    this.pushes = new V1Pushes(driver, this.blobs, facts, explicit);
     this.lowering = new Lowering(driver, this.blobs, facts, bridge);
     this.#proofs = new Proofs(this.lowering, bridge.onProofFailure);
     this.lifting = new Lifting(driver, this.blobs, facts, bridge.maxLayerBytes);
@@ -92,7 +100,7 @@ export class ContentStore {
       blobs: this.blobs,
       listings,
       explicit,
-      pushes: new V1Pushes(driver, this.blobs, facts, explicit),
+      pushes: this.pushes,
       lowering: this.lowering,
       repository: (name) => this.repository(name),
     });
