@@ -1,13 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { BlobFacts, UnpackLimits } from '../blob-facts.ts';
+import type { BlobStore } from '../blobs.ts';
 import { LayerDigester } from '../bridge/layer-facts.ts';
 import type { ContentStore } from '../content-store.ts';
 import type { Digest } from '../digest.ts';
 import type { StorageDriver } from '../driver.ts';
 import { storageError } from '../errors.ts';
 import { type Lease, takeLease } from '../lease.ts';
-import { spoolsRoot } from '../paths.ts';
+import { blobData, spoolsRoot } from '../paths.ts';
 import type { ArchiveEntry } from './entry-source.ts';
 
 /** A file of the archive, kept aside until it is known what it is for. */
@@ -32,6 +33,7 @@ const MAX_JSON = 16 * 1024 * 1024;
  */
 export class Spool {
   readonly #driver: StorageDriver;
+  readonly #blobs: BlobStore;
   readonly #limits: UnpackLimits;
   readonly #root: string;
   readonly #lease: Lease;
@@ -41,6 +43,7 @@ export class Spool {
 
   private constructor(store: ContentStore, root: string, lease: Lease) {
     this.#driver = store.driver;
+    this.#blobs = store.blobs;
     this.#limits = store.facts.limits;
     this.#root = root;
     this.#lease = lease;
@@ -101,6 +104,16 @@ export class Spool {
   /** The bytes of a file. */
   async open(file: SpooledFile): Promise<Readable> {
     return file.size === 0 ? Readable.from([]) : this.#driver.read(file.path);
+  }
+
+  /** Makes a file, whose digest was checked, a blob of the store. It can still be read here. */
+  async adopt(file: SpooledFile, digest: Digest): Promise<void> {
+    const target = blobData(digest);
+    if (file.path === target) return;
+    if (!file.path.startsWith(this.#root)) throw new Error(`${file.name} is another blob already`);
+    if (file.size === 0) await this.#blobs.put(Buffer.alloc(0), digest);
+    else await this.#blobs.adopt(file.path, digest, file.size);
+    file.path = target;
   }
 
   /** Takes everything away. */
