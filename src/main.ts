@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { type Command, runCommandLine } from './commands/command.ts';
 import { configCommand } from './commands/config.ts';
+import { exportCommand } from './commands/export.ts';
+import { importCommand } from './commands/import.ts';
 import { serveCommand } from './commands/serve.ts';
 import { version } from './version.ts';
 
-const COMMANDS: readonly Command[] = [serveCommand, configCommand];
+const COMMANDS: readonly Command[] = [serveCommand, configCommand, importCommand, exportCommand];
 
 const code = await runCommandLine(
   'isthmus',

@@ -120,7 +120,9 @@ export class V1TreeExport {
     await writeFile(at('json'), image.json);
     await writeFile(at('ancestry'), JSON.stringify(image.ancestry));
     const payload = await this.#writeLayer(image, size, at('layer'));
-    const checksums = image.checksums.length > 0 ? image.checksums : [payload];
+    // 0.9 knows payload sums only.
+    const known = image.checksums.filter((sum) => sum.startsWith('sha256:'));
+    const checksums = known.length > 0 ? known : [payload];
     await writeFile(at('_checksum'), JSON.stringify(checksums));
     await rm(at('_inprogress'));
     this.#report.images.exported += 1;
