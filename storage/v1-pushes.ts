@@ -8,7 +8,7 @@ import { TarSum } from './bridge/tarsum.ts';
 import { type Digest, digestSoFar } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ifFound, storageError } from './errors.ts';
-import type { ExplicitImage, ExplicitImages, LayerRecord } from './explicit-images.ts';
+import type { ExplicitImages, LayerRecord } from './explicit-images.ts';
 import { takeLease } from './lease.ts';
 import type { V1ImageId } from './names.ts';
 import { v1Claim, v1ImageFile, v1StagingDirectory, v1StagingFile } from './paths.ts';
@@ -23,6 +23,12 @@ interface Received {
   payload: string;
   tarsums: string[];
 }
+
+/** A layer with the same tar inside that is stored already and stands for this one; undefined for none. */
+export type TwinOf = (
+  ancestry: readonly V1ImageId[],
+  layer: LayerRecord,
+) => Promise<LayerRecord | undefined>;
 
 /** A push in progress: JSON, then layer, then checksum (v1.md 1.6). Each user's lies apart until it is proved. */
 export class V1Pushes {
@@ -83,7 +89,7 @@ export class V1Pushes {
    * Completes the image when one of the sums is right. Throws IMAGE_INVALID 'Checksum mismatch' when none is, or
    * when the layer never came; IMAGE_EXISTS when another content has the id.
    */
-  async complete(id: V1ImageId, sums: V1Sums, claimant: string): Promise<void> {
+  async complete(id: V1ImageId, sums: V1Sums, claimant: string, twinOf: TwinOf): Promise<void> {
     const bytes = await this.#json(id, claimant);
     if (!bytes) throw storageError('IMAGE_UNKNOWN', 'Image not found');
     const received = await this.#received(id, claimant);
@@ -95,7 +101,7 @@ export class V1Pushes {
       (sums.tarsum !== undefined && received.tarsums.includes(sums.tarsum));
     if (!right) throw storageError('IMAGE_INVALID', 'Checksum mismatch');
     const { json, ancestry } = splitStaged(bytes);
-    await this.#commit({ id, json, ancestry, received }, claimant);
+    await this.#commit({ id, json, ancestry, received }, claimant, twinOf);
     await this.#driver.delete(this.#directory(id, claimant), { durable: false });
   }
 
@@ -137,6 +143,7 @@ export class V1Pushes {
   async #commit(
     push: { id: V1ImageId; json: Buffer; ancestry: V1ImageId[]; received: Received },
     claimant: string,
+    twinOf: TwinOf,
   ): Promise<void> {
     const { id, json, ancestry, received } = push;
     const lease = await takeLease(this.#driver, v1ImageFile(id, 'lock'));
@@ -145,13 +152,15 @@ export class V1Pushes {
     try {
       const present = await this.#images.get(id);
       if (present) {
-        if (!isSame(present, json, received)) {
+        if (!present.json.equals(json) || !present.checksums.includes(received.payload)) {
           throw storageError('IMAGE_EXISTS', 'Image already exists');
         }
       } else {
-        await this.#adopt(id, claimant, received);
+        const own = layerRecord(received);
+        const twin = await twinOf(ancestry, own);
+        if (!twin) await this.#adopt(id, claimant, received);
         const checksums = [received.payload, ...received.tarsums];
-        await this.#images.put({ id, json, ancestry, layer: layerRecord(received), checksums });
+        await this.#images.put({ id, json, ancestry, layer: twin ?? own, checksums });
       }
       if (claimant !== '') await this.#driver.put(v1Claim(id, segment(claimant)), '');
     } finally {
@@ -206,8 +215,4 @@ function layerRecord({ blob, size, facts }: Received): LayerRecord {
   const { encoding } = facts;
   if (isBadLayer(facts)) return { blob, size, encoding };
   return { blob, size, encoding, diffId: facts.diffId, diffSize: facts.diffSize };
-}
-
-function isSame(present: ExplicitImage, json: Buffer, received: Received): boolean {
-  return present.json.equals(json) && present.layer.blob === received.blob;
 }
