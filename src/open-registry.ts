@@ -49,12 +49,18 @@ export function openContent(
     policy: manifestPolicy(config.validation),
     bridge: {
       platforms: platformLists(bridge),
+      platformFromUserAgent: bridge.platformFromUserAgent,
       waitMs: bridge.waitSeconds * 1000,
+      concurrency: bridge.concurrency,
+      linkTwins: bridge.linkTwins,
+      compressPlain: bridge.compressPlain,
       maxLayerBytes: bridge.maxLayerBytes,
       maxLayerRatio: bridge.maxLayerRatio,
       schema1: bridge.schema1Enabled ? { keyFile: bridge.schema1SigningKeyFile } : undefined,
       onUnbridgeable: (repository, manifest, reason) =>
         log.info('no V1 view of manifest', { repository, digest: manifest, reason }),
+      onContradiction: (imageId, manifest) =>
+        log.warn('pushed image has the ID of another image', { imageId, digest: manifest }),
       onNotLifted: (repository, imageId, reason) =>
         log.warn('no V2 view of image', { repository, imageId, reason }),
       onProofFailure: (repository, error) =>

@@ -10,12 +10,17 @@ import {
 } from './bridge/layer-facts.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
+import { makeOnce } from './lease.ts';
 import { gather } from './listings.ts';
-import { blobFacts, diffBlob, diffRoot } from './paths.ts';
+import { blobFacts, blobLock, diffBlob, diffRoot } from './paths.ts';
 import { readRecord } from './records.ts';
+import { type Urgency, WorkQueue } from './work-queue.ts';
 
 /** What is known of a blob as a layer, or that it is none. */
 export type BlobFacts = LayerFacts | BadLayer;
+
+/** As kept: what was found bad under other limits is looked at again. */
+type FactsRecord = BlobFacts & { limits?: UnpackLimits };
 
 /** Bounds against decompression bombs. */
 export type UnpackLimits = Pick<LayerDigesterOptions, 'maxBytes' | 'maxRatio'>;
@@ -28,13 +33,13 @@ export class FactStore {
   readonly #driver: StorageDriver;
   readonly #blobs: BlobStore;
   readonly #known = new LRUCache<Digest, BlobFacts>({ max: 50_000 });
-  readonly #running = new Map<Digest, Promise<BlobFacts | undefined>>();
-  #slots = Math.max(1, availableParallelism() - 1);
-  readonly #queue: (() => void)[] = [];
+  readonly #queue: WorkQueue<BlobFacts | undefined>;
   readonly limits: UnpackLimits;
 
-  constructor(driver: StorageDriver, blobs: BlobStore, limits: UnpackLimits) {
+  /** `background`: how many blobs are read at the same time while nobody waits for them. */
+  constructor(driver: StorageDriver, blobs: BlobStore, limits: UnpackLimits, background = 1) {
     this.limits = limits;
+    this.#queue = new WorkQueue({ waiting: Math.max(2, availableParallelism() - 1), background });
     this.#driver = driver;
     this.#blobs = blobs;
   }
@@ -43,30 +48,28 @@ export class FactStore {
   async known(blob: Digest): Promise<BlobFacts | undefined> {
     const known = this.#known.get(blob);
     if (known) return known;
-    const facts = await readRecord<BlobFacts>(this.#driver, blobFacts(blob));
-    if (facts) this.#known.set(blob, facts);
+    const facts = await readRecord<FactsRecord>(this.#driver, blobFacts(blob));
+    if (!facts || (isBadLayer(facts) && !this.#isSettled(facts))) return undefined;
+    this.#known.set(blob, facts);
     return facts;
   }
 
   /** Keeps facts that were found while the blob was received. */
   async record(blob: Digest, facts: BlobFacts): Promise<void> {
     this.#known.set(blob, facts);
-    await this.#driver.put(blobFacts(blob), JSON.stringify(facts), { durable: false });
+    const record: FactsRecord = isBadLayer(facts) ? { ...facts, limits: this.limits } : facts;
+    await this.#driver.put(blobFacts(blob), JSON.stringify(record), { durable: false });
     if (!isBadLayer(facts)) {
       await this.#driver.put(diffBlob(facts.diffId, blob), '', { durable: false });
     }
   }
 
-  /** The facts, found now by reading the blob if need be; undefined when it is not stored. One reading at a time. */
-  async find(blob: Digest): Promise<BlobFacts | undefined> {
-    const known = await this.known(blob);
-    if (known) return known;
-    let running = this.#running.get(blob);
-    if (!running) {
-      running = this.#read(blob).finally(() => this.#running.delete(blob));
-      this.#running.set(blob, running);
-    }
-    return running;
+  /**
+   * The facts, found by reading the blob if need be; undefined when it is not stored. Each blob is read once, whoever
+   * asks on whatever worker; one that a client waits for is read ahead of all others.
+   */
+  async find(blob: Digest, urgency: Urgency = 'waiting'): Promise<BlobFacts | undefined> {
+    return (await this.known(blob)) ?? this.#queue.run(blob, urgency, () => this.#find(blob));
   }
 
   /** Every stored blob that unpacks to this diff ID. */
@@ -75,25 +78,30 @@ export class FactStore {
     return names.map((name) => name.replace('-', ':') as Digest);
   }
 
-  async #read(blob: Digest): Promise<BlobFacts | undefined> {
-    await this.#enter();
+  async #find(blob: Digest): Promise<BlobFacts | undefined> {
+    if ((await this.#blobs.size(blob)) === undefined) return undefined;
+    const known = () => this.known(blob);
+    return makeOnce(this.#driver, blobLock(blob), known, () => this.#read(blob));
+  }
+
+  async #read(blob: Digest): Promise<BlobFacts> {
+    const digester = new LayerDigester({ ...this.limits, blobDigest: false });
     try {
-      if ((await this.#blobs.size(blob)) === undefined) return undefined;
-      const digester = new LayerDigester({ ...this.limits, blobDigest: false });
       for await (const chunk of await this.#blobs.read(blob)) {
         await digester.write(chunk as Buffer);
       }
-      const facts = await digester.finish();
-      await this.record(blob, facts);
-      return facts;
-    } finally {
-      this.#slots += 1;
-      this.#queue.shift()?.();
+    } catch (error) {
+      digester.abort();
+      throw error;
     }
+    const facts = await digester.finish();
+    await this.record(blob, facts);
+    return facts;
   }
 
-  async #enter(): Promise<void> {
-    while (this.#slots === 0) await new Promise<void>((done) => this.#queue.push(done));
-    this.#slots -= 1;
+  /** Whether a blob that was found bad is so under the limits of today as well. */
+  #isSettled({ limits }: FactsRecord): boolean {
+    const { maxBytes, maxRatio } = this.limits;
+    return !limits || (limits.maxBytes === maxBytes && limits.maxRatio === maxRatio);
   }
 }

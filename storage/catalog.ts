@@ -3,7 +3,7 @@ import type { StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import { firstAfter, gather } from './listings.ts';
 import { compareNames, isRepositoryName, type RepositoryName } from './names.ts';
-import { repositoriesRoot, storeRecord } from './paths.ts';
+import { repositoriesRoot, storeRecord, v1TagsRoot } from './paths.ts';
 import type { Page } from './tags.ts';
 
 /** How long a walk is believed for repositories that another program made in the same tree. */
@@ -14,6 +14,8 @@ interface Walk {
   generation: string;
   at: number;
   names: RepositoryName[];
+  /** With those that V1 clients alone can see anything of. */
+  ofBoth: RepositoryName[];
 }
 
 /**
@@ -49,6 +51,11 @@ export class Catalog {
 
   async all(): Promise<readonly RepositoryName[]> {
     return (await this.#current()).names;
+  }
+
+  /** As `all`, with the repositories whose tags are seen over V1 only. */
+  async ofBothProtocols(): Promise<readonly RepositoryName[]> {
+    return (await this.#current()).ofBoth;
   }
 
   /**
@@ -95,9 +102,11 @@ export class Catalog {
   async #start(generation: string): Promise<Walk> {
     const at = Date.now();
     const names: RepositoryName[] = [];
-    await this.#descend('', names);
+    const ofBoth: RepositoryName[] = [];
+    await this.#descend('', names, ofBoth);
     names.sort(compareNames);
-    this.#walk = { generation, at, names };
+    ofBoth.sort(compareNames);
+    this.#walk = { generation, at, names, ofBoth };
     return this.#walk;
   }
 
@@ -107,12 +116,23 @@ export class Catalog {
     return bytes?.toString() ?? '';
   }
 
-  async #descend(prefix: string, names: RepositoryName[]): Promise<void> {
+  async #descend(prefix: string, names: RepositoryName[], ofBoth: RepositoryName[]): Promise<void> {
     const path = prefix === '' ? repositoriesRoot : `${repositoriesRoot}/${prefix}`;
-    for (const child of await gather(this.#driver.list(path))) {
-      if (child === '_manifests' && isRepositoryName(prefix)) names.push(prefix);
-      if (child.startsWith('_')) continue;
-      await this.#descend(prefix === '' ? child : `${prefix}/${child}`, names);
+    const children = await gather(this.#driver.list(path));
+    if (isRepositoryName(prefix)) {
+      const ofV2 = children.includes('_manifests');
+      if (ofV2) names.push(prefix);
+      if (ofV2 || (children.includes('_v1') && (await this.#hasV1Tags(prefix))))
+        ofBoth.push(prefix);
     }
+    for (const child of children) {
+      if (child.startsWith('_')) continue;
+      await this.#descend(prefix === '' ? child : `${prefix}/${child}`, names, ofBoth);
+    }
+  }
+
+  async #hasV1Tags(name: RepositoryName): Promise<boolean> {
+    for await (const _tag of this.#driver.list(v1TagsRoot(name))) return true;
+    return false;
   }
 }

@@ -3,8 +3,11 @@ import { FactStore } from './blob-facts.ts';
 import { BlobStore } from './blobs.ts';
 import type { SigningKey } from './bridge/jws.ts';
 import { Catalog } from './catalog.ts';
+import { ChainIndex } from './chain-index.ts';
+import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ExplicitImages } from './explicit-images.ts';
+import { LayerBodies } from './layer-bodies.ts';
 import { Lifting } from './lifting.ts';
 import { Links } from './links.ts';
 import { Listings } from './listings.ts';
@@ -35,6 +38,14 @@ export interface BridgeOptions extends LoweringOptions {
   maxLayerRatio?: number;
   /** Undefined switches schema 1 off; `keyFile` is the signing key, else one is made and kept in the store. */
   schema1: { keyFile: string | undefined } | undefined;
+  /** Layers that are read at the same time while nobody waits for them. */
+  concurrency: number;
+  /** Whether a V1 layer is kept once that an image of the same files has under another compression (bridge.md 5). */
+  linkTwins: boolean;
+  /** Whether plain V1 layers are compressed once for V2 clients (bridge.md 4.3). */
+  compressPlain: boolean;
+  /** Told when a pushed image has the ID of a virtual one, and other layers: the virtual one is shown. */
+  onContradiction(imageId: V1ImageId, manifest: Digest): void;
   /** Told when a V1 image has no V2 form; its tag is then seen over V1 only. */
   onNotLifted(repository: string, imageId: V1ImageId, reason: string): void;
   /** Told when a proof in the background broke off; it is tried again when a V1 client asks. */
@@ -45,9 +56,14 @@ const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 
 const DEFAULT_BRIDGE: BridgeOptions = {
   platforms: () => [{ os: 'linux', architecture: 'amd64' }],
+  platformFromUserAgent: true,
   waitMs: 60_000,
   maxLayerBytes: 64 * 1024 ** 3,
   schema1: { keyFile: undefined },
+  concurrency: 1,
+  linkTwins: true,
+  compressPlain: false,
+  onContradiction: () => undefined,
   onNotLifted: () => undefined,
   onProofFailure: () => undefined,
 };
@@ -90,36 +106,49 @@ export class ContentStore {
       hashes: new LRUCache<string, RunningHash>({ max: 10_000 }),
       referrers: new LRUCache<string, ReferrerIndex>({ max: 1_000 }),
       policy: options.policy ?? { references: true, indexes: 'all' },
-      formsOf: async (digest) => Object.values((await this.lifting.forms(digest)) ?? {}),
+      formsOf: async (repository, digest) => {
+        const made = await this.schema1?.sourceOf(repository, digest);
+        const forms = Object.values((await this.lifting.forms(made ?? digest)) ?? {});
+        return made ? [...forms, digest] : forms;
+      },
       onManifest: (repository, manifest) => this.#proofs.add(repository, manifest),
     };
-    const facts = new FactStore(driver, this.blobs, {
-      maxBytes: bridge.maxLayerBytes,
-      ...(bridge.maxLayerRatio !== undefined && { maxRatio: bridge.maxLayerRatio }),
-    });
+    const facts = new FactStore(
+      driver,
+      this.blobs,
+      {
+        maxBytes: bridge.maxLayerBytes,
+        ...(bridge.maxLayerRatio !== undefined && { maxRatio: bridge.maxLayerRatio }),
+      },
+      bridge.concurrency,
+    );
     const explicit = new ExplicitImages(driver, cacheBytes);
     this.facts = facts;
     this.explicit = explicit;
     this.pushes = new V1Pushes(driver, this.blobs, facts, explicit);
-    this.lowering = new Lowering(driver, this.blobs, facts, bridge);
-    this.lifting = new Lifting(driver, this.blobs, facts);
+    const index = new ChainIndex(driver, this.blobs, bridge.linkTwins);
+    this.lowering = new Lowering({ driver, blobs: this.blobs, facts, index }, bridge);
+    this.lifting = new Lifting(driver, this.blobs, facts, bridge.compressPlain);
     if (bridge.schema1) this.schema1 = this.#openSchema1(facts, bridge.schema1.keyFile);
     this.#proofs = new Proofs((repository, manifest) => {
-      if (manifest.kind !== 'schema1') return this.lowering.chain(repository, manifest);
+      if (manifest.kind === 'image') {
+        return this.lowering.prove(repository, manifest, 'background');
+      }
       return this.schema1?.lifted(repository, manifest) ?? Promise.resolve();
     }, bridge.onProofFailure);
     this.v1 = new V1View({
-      driver,
-      blobs: this.blobs,
+      bodies: new LayerBodies(this.blobs, facts),
+      facts,
+      index,
       listings,
       explicit,
       pushes: this.pushes,
       lowering: this.lowering,
       repository: (name) => this.repository(name),
+      onContradiction: once(bridge.onContradiction),
     });
     this.#v1Parts = {
       driver,
-      explicit,
       view: this.v1,
       lifting: this.lifting,
       lowering: this.lowering,
@@ -161,4 +190,14 @@ export class ContentStore {
     this.#proofs.close();
     await this.driver.close?.();
   }
+}
+
+/** Passes each image on once, however often it is looked at. */
+function once<T extends string, R>(tell: (id: T, more: R) => void): (id: T, more: R) => void {
+  const told = new LRUCache<T, true>({ max: 10_000 });
+  return (id, more) => {
+    if (told.has(id)) return;
+    told.set(id, true);
+    tell(id, more);
+  };
 }

@@ -67,3 +67,29 @@ function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
+
+const FIRST_LOOK_MS = 20;
+const LAST_LOOK_MS = 500;
+
+/**
+ * What `known` gives, or else what `make` makes while the lease at `path` is held: of all processes that share the
+ * store one does the work, the others wait for what it leaves behind.
+ */
+export async function makeOnce<T>(
+  driver: StorageDriver,
+  path: string,
+  known: () => Promise<T | undefined>,
+  make: () => Promise<T>,
+): Promise<T> {
+  for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
+    const lease = await takeLease(driver, path);
+    try {
+      const there = await known();
+      if (there !== undefined) return there;
+      if (lease) return await make();
+    } finally {
+      await lease?.release();
+    }
+    await new Promise((done) => setTimeout(done, pause));
+  }
+}

@@ -8,15 +8,19 @@ import {
   hasNoV2View,
   type LiftedImage,
   liftChain,
+  type NoV2View,
   type V1ChainLink,
   type V2Layer,
+  viewsOf,
 } from './bridge/lift.ts';
+import { CompressedLayers } from './compressed-layers.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import type { LayerRecord } from './explicit-images.ts';
+import { makeOnce } from './lease.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
 import type { V1ImageId } from './names.ts';
-import { blobTar, bridgeRecord } from './paths.ts';
+import { blobLock, blobTar, bridgeRecord } from './paths.ts';
 import { readRecord } from './records.ts';
 import type { Repository } from './repository.ts';
 
@@ -46,24 +50,59 @@ export class Lifting {
   readonly #driver: StorageDriver;
   readonly #blobs: BlobStore;
   readonly #facts: FactStore;
+  readonly #compressed: CompressedLayers;
+  readonly #compressPlain: boolean;
 
-  constructor(driver: StorageDriver, blobs: BlobStore, facts: FactStore) {
+  /** `compressPlain`: whether V2 lists plain layers compressed (bridge.md 4.3). */
+  constructor(driver: StorageDriver, blobs: BlobStore, facts: FactStore, compressPlain = false) {
+    this.#compressed = new CompressedLayers(driver, blobs, facts);
+    this.#compressPlain = compressPlain;
     this.#driver = driver;
     this.#blobs = blobs;
     this.#facts = facts;
   }
 
-  /** Lifts a chain, base first, into `repository`; the tag is the caller's to set, last of all. */
-  async lift(repository: Repository, chain: readonly ChainImage[]): Promise<Lifted> {
-    const lifted = liftChain(chain.map(chainLink));
+  /**
+   * Lifts a chain, base first, into `repository`; the tag is the caller's to set, last of all. `expected` is the
+   * schema 2 manifest that it gave before: an option that was switched since then does not change it.
+   */
+  async lift(
+    repository: Repository,
+    chain: readonly ChainImage[],
+    expected?: Digest,
+  ): Promise<Lifted> {
+    const lifted = await this.derive(chain, expected);
     if (hasNoV2View(lifted)) return { reason: `${lifted.reason}: ${lifted.detail}` };
-    for (const [index, layer] of lifted.layers.entries()) {
-      await this.provide(layer, (chain[index] as ChainImage).layer.blob);
-    }
     const manifests = await this.store(repository, lifted);
     const top = chain.at(-1) as ChainImage;
     await this.#rememberOrigin(lifted.config.descriptor.digest, top.id);
     return manifests;
+  }
+
+  /** The V2 forms of a chain, base first, whose layers are stored when this returns; or why it has none. */
+  async derive(chain: readonly ChainImage[], expected?: Digest): Promise<LiftedImage | NoV2View> {
+    const plain = liftChain(chain.map(chainLink));
+    if (hasNoV2View(plain)) return plain;
+    for (const [index, layer] of plain.layers.entries()) {
+      await this.provide(layer, (chain[index] as ChainImage).layer.blob);
+    }
+    if (plain.layers.every((layer) => layer.gzip)) return plain;
+    const isExpected = ({ schema2 }: LiftedImage) => schema2.descriptor.digest === expected;
+    if (isExpected(plain)) return plain;
+    if (!this.#compressPlain) {
+      const known = await this.#withLayers(plain, (layer) => this.#compressed.known(layer));
+      return isExpected(known) ? known : plain;
+    }
+    return this.#withLayers(plain, (layer) => this.#compressed.of(layer));
+  }
+
+  async #withLayers(
+    { config, layers }: LiftedImage,
+    change: (layer: V2Layer) => Promise<V2Layer>,
+  ): Promise<LiftedImage> {
+    const changed: V2Layer[] = [];
+    for (const layer of layers) changed.push(await change(layer));
+    return viewsOf(config.bytes, changed);
   }
 
   /** Stores the V2 forms of an image, whose layers are stored, and links all of it into `repository`. */
@@ -93,9 +132,20 @@ export class Lifting {
     return (await readRecord<Origin>(this.#driver, bridgeRecord(config, 'origin')))?.imageId;
   }
 
-  /** The OCI form of a schema 2 manifest that the bridge made. */
-  async ociForm(schema2: Digest): Promise<Digest | undefined> {
-    return (await this.forms(schema2))?.oci;
+  /** The other form of an image that the bridge made, in a repository that has this one. */
+  async otherForm(repository: Repository, manifest: Manifest): Promise<Manifest | undefined> {
+    const { digest } = manifest.descriptor;
+    const forms = await this.forms(digest);
+    if (!forms || manifest.kind !== 'image') return undefined;
+    const other = forms.schema2 === digest ? forms.oci : forms.schema2;
+    const linked = await repository.manifests.get(other);
+    if (linked) return linked;
+    const bytes = await this.#blobs.get(other);
+    if (!bytes) return undefined;
+    // It names the same blobs, which this repository shows already.
+    const found = parseManifest(bytes);
+    await repository.manifests.link(found);
+    return found;
   }
 
   /** All forms of the image that a manifest is one of. */
@@ -117,20 +167,24 @@ export class Lifting {
 
   /** Keeps the plain tar of a layer that its clients could not read; its digest is the diff ID. */
   async #unpack({ diffId, size }: V2Layer, stored: Digest): Promise<void> {
-    if ((await this.#blobs.size(diffId)) !== undefined) return;
+    const known = async () => (await this.#blobs.size(diffId)) !== undefined || undefined;
+    if (await known()) return;
     const facts = await this.#facts.find(stored);
     if (!facts) throw new Error(`${stored} is not stored`);
-    const staged = `${blobTar(stored)}-${randomUUID()}`;
-    try {
-      const source = decompressed(await this.#blobs.read(stored), facts.encoding, {
-        maxBytes: size,
-      });
-      const written = await this.#driver.append(staged, 0, source);
-      await this.#blobs.adopt(staged, diffId, written);
-    } finally {
-      await this.#driver.delete(staged, { durable: false });
-    }
-    await this.#facts.record(diffId, { encoding: 'none', diffId, diffSize: size, rules: 1 });
+    await makeOnce(this.#driver, blobLock(diffId), known, async () => {
+      const staged = `${blobTar(stored)}-${randomUUID()}`;
+      try {
+        const source = decompressed(await this.#blobs.read(stored), facts.encoding, {
+          maxBytes: size,
+        });
+        const written = await this.#driver.append(staged, 0, source);
+        await this.#facts.record(diffId, { encoding: 'none', diffId, diffSize: size, rules: 1 });
+        await this.#blobs.adopt(staged, diffId, written);
+        return true;
+      } finally {
+        await this.#driver.delete(staged, { durable: false });
+      }
+    });
   }
 }
 

@@ -9,22 +9,25 @@ import {
   type LoweredImage,
   lowerImage,
   type NoV1View,
+  type NoV1ViewReason,
   proveDiffIds,
 } from './bridge/lower.ts';
 import { pickManifest } from './bridge/platform.ts';
+import type { ChainIndex } from './chain-index.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import type { Manifest, Platform } from './manifest.ts';
 import { DOCKER_CONFIG, OCI_CONFIG } from './media-types.ts';
 import type { V1ImageId } from './names.ts';
-import { bridgeRecord, v1Reader } from './paths.ts';
+import { bridgeRecord } from './paths.ts';
 import { readRecord } from './records.ts';
 import type { Repository } from './repository.ts';
+import type { Urgency } from './work-queue.ts';
 
-/** A missing blob may still come; every other reason follows from content. */
+/** A missing blob may still come, and limits may be raised; every other reason follows from content. */
 const MAY_CHANGE = new Set(['foreign-layer', 'bad-layer', 'bad-config']);
 
-/** One virtual V1 image of a manifest: its place in the chain and the blob behind it. */
+/** One virtual V1 image of a manifest: its place in the chain and the blob that the manifest names for it. */
 export interface ChainLink {
   id: V1ImageId;
   diffId: Digest;
@@ -35,21 +38,24 @@ export interface ChainLink {
 }
 
 /** What a manifest looks like over V1, or why it can't be seen there. Follows from content only. */
-export type Chain = { rules: 1; links: ChainLink[] } | { rules: 1; reason: string };
+export type Chain = { rules: 1; links: ChainLink[] } | Unbridgeable;
 
-/** Through which manifests of a repository a virtual image may be read. */
-export interface ReaderRecord {
-  manifests: Digest[];
+/** Why a manifest has no V1 view. */
+export interface Unbridgeable {
+  rules: 1;
+  reason: NoV1ViewReason;
+  /** In words. */
+  detail?: string;
 }
-
-/** One dep can stand in many images of a repository; a few suffice to find it. */
-const MAX_READER_MANIFESTS = 8;
 
 export interface LoweringOptions {
   /** Which platform of an index V1 clients see, in order of preference. */
   platforms(repository: string): readonly Platform[];
+  /** Whether the platform that an engine names in its User-Agent comes before those. */
+  platformFromUserAgent: boolean;
   /** Milliseconds that a V1 client waits for diff IDs to be proved. */
   waitMs: number;
+  /** Told once for each manifest, by this process; not of artifacts, which are no images. */
   onUnbridgeable?(repository: string, manifest: Digest, reason: string): void;
 }
 
@@ -61,15 +67,21 @@ export class Lowering {
   readonly #driver: StorageDriver;
   readonly #blobs: BlobStore;
   readonly #facts: FactStore;
+  readonly #index: ChainIndex;
   readonly #options: LoweringOptions;
+  readonly #told = new LRUCache<string, true>({ max: 10_000 });
   readonly #views = new LRUCache<Digest, LoweredImage[]>({ max: 500 });
   readonly #known = new LRUCache<Digest, Chain>({ max: 10_000 });
   readonly #running = new Map<Digest, Promise<Chain>>();
 
-  constructor(driver: StorageDriver, blobs: BlobStore, facts: FactStore, options: LoweringOptions) {
-    this.#driver = driver;
-    this.#blobs = blobs;
-    this.#facts = facts;
+  constructor(
+    parts: { driver: StorageDriver; blobs: BlobStore; facts: FactStore; index: ChainIndex },
+    options: LoweringOptions,
+  ) {
+    this.#driver = parts.driver;
+    this.#blobs = parts.blobs;
+    this.#facts = parts.facts;
+    this.#index = parts.index;
     this.#options = options;
   }
 
@@ -80,12 +92,27 @@ export class Lowering {
     agent: Platform | undefined,
   ): Promise<Manifest | undefined> {
     if (manifest.kind !== 'index') return manifest.kind === 'image' ? manifest : undefined;
-    const wishes = this.#options.platforms(repository.name);
-    const picked = await pickManifest(manifest.bytes, agent ? [agent, ...wishes] : wishes, {
+    const picked = await pickManifest(manifest.bytes, this.#wishes(repository, agent), {
       index: async (digest) => (await repository.manifests.get(digest))?.bytes,
       platform: async (digest) => this.#platformOf(await repository.manifests.get(digest)),
     });
     return picked && (await repository.manifests.get(picked.digest));
+  }
+
+  /**
+   * The chain of what V1 clients see of a manifest, as `chain` gives it, with the image manifest that was picked; or why
+   * there is none. `patience` is when to stop waiting for proofs, in milliseconds of Date.now.
+   */
+  async view(
+    repository: Repository,
+    manifest: Manifest,
+    agent: Platform | undefined,
+    patience?: number,
+  ): Promise<{ chain: Chain; picked?: Manifest } | undefined> {
+    const picked = await this.pick(repository, manifest, agent);
+    if (!picked) return { chain: this.#unseen(repository, manifest, agent) };
+    const chain = await this.chain(repository, picked, patience);
+    return chain && { chain, picked };
   }
 
   /** The chain, if it was ever proved. */
@@ -98,67 +125,119 @@ export class Lowering {
     return chain;
   }
 
+  /** When a client that asks now has waited long enough, in milliseconds of Date.now. */
+  patience(): number {
+    return Date.now() + this.#options.waitMs;
+  }
+
   /** The proved chain, waiting for the proof up to the configured time; undefined when it takes longer. */
-  async chain(repository: Repository, manifest: Manifest): Promise<Chain | undefined> {
-    const { digest } = manifest.descriptor;
+  async chain(
+    repository: Repository,
+    manifest: Manifest,
+    patience = this.patience(),
+  ): Promise<Chain | undefined> {
     const known = await this.known(manifest);
     if (known) {
-      await this.#index(repository, digest, known);
+      await this.#note(repository, manifest, known);
       return known;
     }
     let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<undefined>((done) => {
-      timer = setTimeout(() => done(undefined), this.#options.waitMs);
+    const late = new Promise<undefined>((done) => {
+      timer = setTimeout(() => done(undefined), Math.max(0, patience - Date.now()));
     });
+    const proof = this.prove(repository, manifest, 'waiting');
+    // When nobody waits any more, whoever asks next hears of its failure.
+    proof.catch(() => undefined);
     try {
-      return await Promise.race([this.prove(repository, manifest), patience]);
+      return await Promise.race([proof, late]);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Proves the chain now; concurrent callers share one proof. */
-  prove(repository: Repository, manifest: Manifest): Promise<Chain> {
+  /** Proves the chain now; concurrent callers share one proof, and one who waits hurries it up. */
+  async prove(repository: Repository, manifest: Manifest, urgency: Urgency): Promise<Chain> {
     const { digest } = manifest.descriptor;
     let running = this.#running.get(digest);
     if (!running) {
-      running = this.#prove(repository, manifest).finally(() => this.#running.delete(digest));
+      running = this.#prove(repository, manifest, urgency).finally(() =>
+        this.#running.delete(digest),
+      );
       this.#running.set(digest, running);
+    } else if (urgency === 'waiting' && manifest.config && isImage(manifest)) {
+      for (const layer of manifest.layers) this.#facts.find(layer.digest).catch(() => undefined);
     }
-    return running;
+    const chain = await running;
+    await this.#note(repository, manifest, chain);
+    return chain;
   }
 
   /** The JSON of one image of a proved chain. */
-  async json(manifest: Manifest, id: V1ImageId): Promise<Buffer | undefined> {
+  async json(
+    manifest: Manifest,
+    links: readonly ChainLink[],
+    id: V1ImageId,
+  ): Promise<Buffer | undefined> {
     const { digest } = manifest.descriptor;
     let view = this.#views.get(digest);
     if (!view) {
-      const lowered = await this.#lower(manifest, (layer) => this.#facts.known(layer));
-      if (hasNoV1View(lowered)) return undefined;
-      view = lowered;
+      const { config, layers } = manifest;
+      const bytes = config && (await this.#blobs.get(config.digest));
+      if (!config || !bytes) return undefined;
+      const proved = layers.length === 0 ? [] : links.map((link) => link.diffId);
+      view = lowerImage({ config, layers }, bytes, proved);
       this.#views.set(digest, view);
     }
     return view.find((image) => image.id === id)?.json;
   }
 
-  async #prove(repository: Repository, manifest: Manifest): Promise<Chain> {
-    const chain = await this.#derive(manifest);
+  async #prove(repository: Repository, manifest: Manifest, urgency: Urgency): Promise<Chain> {
+    const known = await this.known(manifest);
+    if (known) return known;
+    const chain = await this.#derive(manifest, urgency);
     const { digest } = manifest.descriptor;
-    if ('reason' in chain && chain.reason !== 'artifact') {
-      this.#options.onUnbridgeable?.(repository.name, digest, chain.reason);
-    }
-    const lasting = !('reason' in chain) || !MAY_CHANGE.has(chain.reason);
-    if (lasting) {
+    if ('reason' in chain) this.#tell(repository, digest, chain.reason);
+    if ('links' in chain || !MAY_CHANGE.has(chain.reason)) {
       const path = bridgeRecord(digest, 'chain');
       await this.#driver.put(path, JSON.stringify(chain), { durable: false });
+      this.#known.set(digest, chain);
     }
-    await this.#index(repository, digest, chain);
     return chain;
   }
 
-  async #derive(manifest: Manifest): Promise<Chain> {
-    const lowered = await this.#lower(manifest, (layer) => this.#facts.find(layer));
-    if (hasNoV1View(lowered)) return { rules: 1, reason: lowered.reason };
+  /** The log hears of each manifest once, whoever asks for it and how often. */
+  #tell(repository: Repository, manifest: Digest, reason: NoV1ViewReason): void {
+    if (reason === 'artifact' || this.#told.has(manifest)) return;
+    this.#told.set(manifest, true);
+    this.#options.onUnbridgeable?.(repository.name, manifest, reason);
+  }
+
+  #wishes(repository: Repository, agent: Platform | undefined): readonly Platform[] {
+    const wishes = this.#options.platforms(repository.name);
+    return agent && this.#options.platformFromUserAgent ? [agent, ...wishes] : wishes;
+  }
+
+  /** Why nothing of a manifest can be picked. */
+  #unseen(repository: Repository, manifest: Manifest, agent: Platform | undefined): Unbridgeable {
+    if (manifest.kind !== 'index') {
+      return { rules: 1, reason: 'artifact', detail: 'it is an artifact, not an image' };
+    }
+    const wishes = this.#wishes(repository, agent).map(({ os, architecture, variant }) =>
+      [os, architecture, variant].filter((part) => part !== undefined).join('/'),
+    );
+    this.#tell(repository, manifest.descriptor.digest, 'no-platform');
+    const detail = `it has no image for ${[...new Set(wishes)].join(', ')}`;
+    return { rules: 1, reason: 'no-platform', detail };
+  }
+
+  async #derive(manifest: Manifest, urgency: Urgency): Promise<Chain> {
+    if (urgency === 'waiting' && isImage(manifest)) {
+      await Promise.all(manifest.layers.map(({ digest }) => this.#facts.find(digest)));
+    }
+    const lowered = await this.#lower(manifest, (layer) => this.#facts.find(layer, urgency));
+    if (hasNoV1View(lowered)) {
+      return { rules: 1, reason: lowered.reason, detail: lowered.detail };
+    }
     const links: ChainLink[] = [];
     for (const image of lowered) links.push(await this.#link(image));
     return { rules: 1, links };
@@ -172,7 +251,7 @@ export class Lowering {
     const bytes = config && (await this.#blobs.get(config.digest));
     if (!config || !bytes) return { reason: 'bad-config', detail: 'the config is not stored' };
     const facts = new Map<Digest, BlobFacts>();
-    if (isImageConfig(config.mediaType)) {
+    if (isImage(manifest)) {
       for (const { digest } of manifest.layers) {
         const found = await factsOf(digest);
         if (found) facts.set(digest, found);
@@ -210,24 +289,13 @@ export class Lowering {
     }
   }
 
-  /** Notes through which repository the images of a chain may be read. */
-  async #index(repository: Repository, manifest: Digest, chain: Chain): Promise<void> {
+  async #note(repository: Repository, manifest: Manifest, chain: Chain): Promise<void> {
     if ('reason' in chain) return;
-    const top = chain.links.at(-1);
-    if (!top) return;
-    const noted = await readRecord<ReaderRecord>(this.#driver, v1Reader(top.id, repository.name));
-    if (noted?.manifests.includes(manifest)) return;
-    for (const { id } of chain.links) {
-      const path = v1Reader(id, repository.name);
-      const before = (await readRecord<ReaderRecord>(this.#driver, path))?.manifests ?? [];
-      const manifests = [manifest, ...before.filter((other) => other !== manifest)];
-      const record: ReaderRecord = { manifests: manifests.slice(0, MAX_READER_MANIFESTS) };
-      await this.#driver.put(path, JSON.stringify(record), { durable: false });
-    }
+    await this.#index.add(repository.name, manifest.descriptor.digest, chain.links);
   }
 }
 
 /** Layers of anything else are not looked into: they can be huge, and are no layers. */
-function isImageConfig(mediaType: string | undefined): boolean {
-  return mediaType === DOCKER_CONFIG || mediaType === OCI_CONFIG;
+function isImage({ config }: Manifest): boolean {
+  return config?.mediaType === DOCKER_CONFIG || config?.mediaType === OCI_CONFIG;
 }

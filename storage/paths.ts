@@ -26,7 +26,10 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     images/<hh>/<id>/claims/<claimant>                             users who proved that they have this very image
  *     images/<hh>/<id>/holders/<name with ~ for />                   repositories that hold the pushed image
  *     images/<hh>/<id>/readers/<name with ~ for />                   manifests there that give the virtual image
- *     blobs/<alg>/<hh>/<hex>/{facts,tar}                             encoding and diff ID of a blob; digest of its plain tar
+ *     blobs/<alg>/<hh>/<hex>/facts                                   encoding and diff ID of a blob
+ *     blobs/<alg>/<hh>/<hex>/compressed                              the blob that V2 lists in place of this plain tar
+ *     blobs/<alg>/<hh>/<hex>/{tar-*,lock}                            its plain tar while it is made; who makes it
+ *     chains/<hh>/<hex>                                              the layer that a proved image has at this chain ID
  *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
  *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
  *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
@@ -118,10 +121,16 @@ export const v1Reader = (id: V1ImageId, name: RepositoryName): string =>
 const v1BlobDirectory = (digest: Digest): string =>
   `${V1}/blobs/${algorithmOf(digest)}/${shard(hexOf(digest))}`;
 export const blobFacts = (digest: Digest): string => `${v1BlobDirectory(digest)}/facts`;
+/** Held while the blob is read, or its plain tar made. */
+export const blobLock = (digest: Digest): string => `${v1BlobDirectory(digest)}/lock`;
+/** The blob that stands for a plain tar over V2, once it was compressed. */
+export const blobCompressed = (digest: Digest): string => `${v1BlobDirectory(digest)}/compressed`;
 export const blobTar = (digest: Digest): string => `${v1BlobDirectory(digest)}/tar`;
 export const diffRoot = (diffId: Digest): string => `${V1}/diffs/${shard(hexOf(diffId))}`;
 export const diffBlob = (diffId: Digest, blob: Digest): string =>
   `${diffRoot(diffId)}/${algorithmOf(blob)}-${hexOf(blob)}`;
+
+export const chainRecord = (chainId: Digest): string => `${V1}/chains/${shard(hexOf(chainId))}`;
 
 export const bridgeRecord = (
   manifest: Digest,

@@ -3,6 +3,8 @@ import type { Repository } from './repository.ts';
 
 /** Pushes come in bursts; proofs wait until one is over, so that they don't slow it down. */
 const IDLE_MS = 2_000;
+/** Where pushes never stop, proofs wait no longer than this. */
+const PATIENCE_MS = 30_000;
 /** More than this is proved when a V1 client asks. */
 const MAX_WAITING = 10_000;
 
@@ -12,6 +14,8 @@ export class Proofs {
   readonly #onFailure: (repository: string, error: unknown) => void;
   readonly #waiting: { repository: Repository; manifest: Manifest }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** Since when the queue is waiting. */
+  #since: number | undefined;
   #running = false;
   #closed = false;
 
@@ -27,8 +31,10 @@ export class Proofs {
   add(repository: Repository, manifest: Manifest): void {
     if (this.#closed || manifest.kind === 'index' || manifest.kind === 'artifact') return;
     if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ repository, manifest });
+    this.#since ??= Date.now();
+    const left = this.#since + PATIENCE_MS - Date.now();
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#run(), IDLE_MS);
+    this.#timer = setTimeout(() => void this.#run(), Math.min(IDLE_MS, Math.max(0, left)));
     this.#timer.unref();
   }
 
@@ -41,6 +47,7 @@ export class Proofs {
   async #run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
+    this.#since = undefined;
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
       try {
         await this.#prove(next.repository, next.manifest);

@@ -26,8 +26,8 @@ export interface RepositoryParts {
   hashes: RunningHashes;
   referrers: ReferrerIndexes;
   policy: ManifestPolicy;
-  /** The forms of an image that the bridge made of, or beside, a manifest. */
-  formsOf(digest: Digest): Promise<Digest[]>;
+  /** All forms of the image that a manifest is a form of, itself among them, as far as the bridge made them. */
+  formsOf(repository: Repository, digest: Digest): Promise<Digest[]>;
   /** Told of each manifest that was pushed. */
   onManifest(repository: Repository, manifest: Manifest): void;
 }
@@ -79,15 +79,28 @@ export class Repository {
   }
 
   /**
-   * Takes a manifest out of this repository with every tag that names it, and with the other forms of the same image
-   * that the bridge made (bridge.md 8.2). Throws MANIFEST_UNKNOWN.
+   * Takes a manifest out of this repository with every tag that names it. One form of an image that V1 clients tagged
+   * takes the tag and all other forms along (bridge.md 8.2). Throws MANIFEST_UNKNOWN.
    */
   async deleteManifest(digest: Digest): Promise<void> {
-    const forms = await this.#parts.formsOf(digest);
-    await this.manifests.delete(digest);
+    const forms = await this.#parts.formsOf(this, digest);
+    const isV1 = await this.#isTaggedOverV1(forms);
+    if (!(isV1 && forms.includes(digest) && !(await this.manifests.get(digest)))) {
+      await this.manifests.delete(digest);
+    }
+    if (!isV1) return;
     for (const form of forms) {
       if (form !== digest && (await this.manifests.get(form))) await this.manifests.delete(form);
     }
+  }
+
+  async #isTaggedOverV1(forms: readonly Digest[]): Promise<boolean> {
+    for (const form of forms) {
+      for (const tag of await this.tags.naming(form)) {
+        if (await this.v1.writtenOverV1(tag)) return true;
+      }
+    }
+    return false;
   }
 
   /** The manifest that a tag names, if it is whole. */

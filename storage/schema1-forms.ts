@@ -4,7 +4,7 @@ import { EMPTY_TAR_GZIP, EMPTY_TAR_GZIP_DIGEST } from './bridge/chain-id.ts';
 import { JsonError } from './bridge/json-scanner.ts';
 import { readSigned, type SigningKey } from './bridge/jws.ts';
 import { isBadLayer } from './bridge/layer-facts.ts';
-import { hasNoV2View, liftChain, type V2Layer, v2Layer } from './bridge/lift.ts';
+import { hasNoV2View, type V2Layer, v2Layer } from './bridge/lift.ts';
 import { liftSchema1, readSchema1, type StoredLayerOf } from './bridge/schema1.ts';
 import { type Schema1Name, schema1OfChain, schema1OfImage } from './bridge/schema1-views.ts';
 import { type Digest, digestOf } from './digest.ts';
@@ -21,6 +21,8 @@ import type { Repository } from './repository.ts';
 /** For which tag a schema 1 form was made, and of which manifest; it dies with that tag (bridge.md 6.5). */
 interface Made {
   tag: Tag;
+  /** What the tag named then: the source itself, or an index over it. */
+  tagged?: Digest;
   source: Digest;
 }
 
@@ -115,19 +117,14 @@ export class Schema1Forms {
   }
 
   /**
-   * The schema 1 form of a tagged image manifest (6.2, 6.3); undefined when it has none. `chain` is the V1 chain it was
-   * made from, for a tag that V1 clients wrote.
+   * The schema 1 form of an image manifest, that a tag names or that was picked from the index it names (6.2, 6.3);
+   * undefined when it has none.
    */
-  async make(
-    repository: Repository,
-    tag: Tag,
-    manifest: Manifest,
-    chain: readonly ChainImage[] | undefined,
-  ): Promise<Manifest | undefined> {
+  async make(repository: Repository, tag: Tag, manifest: Manifest): Promise<Manifest | undefined> {
     const key = `${repository.name}:${tag}@${manifest.descriptor.digest}`;
     let making = this.#making.get(key);
     if (!making) {
-      making = this.#make(repository, tag, manifest, chain).finally(() => this.#making.delete(key));
+      making = this.#make(repository, tag, manifest).finally(() => this.#making.delete(key));
       this.#making.set(key, making);
     }
     return making;
@@ -135,28 +132,34 @@ export class Schema1Forms {
 
   /** A schema 1 form that was made for a tag, by its digest, as long as the tag stands. */
   async made(repository: Repository, digest: Digest): Promise<Manifest | undefined> {
-    const made = await readRecord<Made>(this.#driver, v1Schema1(repository.name, digest));
-    if (!made || !isTag(made.tag)) return undefined;
-    if ((await repository.tags.resolve(made.tag)) !== made.source) return undefined;
+    const made = await this.#made(repository, digest);
+    if (!made) return undefined;
     const document = await ifFound(this.#driver.get(bridgeRecord(digest, 'schema1')));
-    if (!document) return undefined;
-    const { entries } = readSchema1(readSigned(document));
-    return asManifest(
-      document,
-      readSigned(document),
-      entries.map((entry) => entry.blobSum),
-    );
+    if (document) return parseDocument(document);
+    // The document was lost: the same payload is made and signed again.
+    const source = await repository.manifests.get(made.source);
+    const again = source && (await this.make(repository, made.tag, source));
+    return again?.descriptor.digest === digest ? again : undefined;
   }
 
-  async #make(
-    repository: Repository,
-    tag: Tag,
-    manifest: Manifest,
-    chain: readonly ChainImage[] | undefined,
-  ): Promise<Manifest | undefined> {
+  /** The manifest from which a schema 1 form was made, as long as its tag stands. */
+  async sourceOf(repository: Repository, digest: Digest): Promise<Digest | undefined> {
+    return (await this.#made(repository, digest))?.source;
+  }
+
+  async #made(repository: Repository, digest: Digest): Promise<Made | undefined> {
+    const made = await readRecord<Made>(this.#driver, v1Schema1(repository.name, digest));
+    if (!made || !isTag(made.tag)) return undefined;
+    return (await repository.tags.resolve(made.tag)) === made.tagged ? made : undefined;
+  }
+
+  async #make(repository: Repository, tag: Tag, manifest: Manifest): Promise<Manifest | undefined> {
     const target = { name: repository.name, tag };
+    const tagged = await repository.tags.resolve(tag);
+    const source = manifest.descriptor.digest;
+    const chain = tagged === source ? await repository.v1.chainOf(tag) : undefined;
     const payload = chain
-      ? this.#ofChain(target, chain)
+      ? await this.#ofChain(target, chain, source)
       : await this.#ofImage(repository, target, manifest);
     if (!payload) return undefined;
     const { entries } = readSchema1(payload);
@@ -167,17 +170,20 @@ export class Schema1Forms {
     for (const digest of blobs) await repository.blobs.link(digest);
     const digest = digestOf(payload);
     const document = await this.#signed(digest, payload);
-    const made: Made = { tag, source: manifest.descriptor.digest };
+    const made: Made = { tag, ...(tagged && { tagged }), source };
     await this.#driver.put(v1Schema1(repository.name, digest), JSON.stringify(made), {
       durable: false,
     });
     return asManifest(document, payload, [...blobs]);
   }
 
-  #ofChain(target: Schema1Name, chain: readonly ChainImage[]): Buffer | undefined {
-    const links = chain.map(chainLink);
-    const lifted = liftChain(links);
-    return hasNoV2View(lifted) ? undefined : schema1OfChain(target, links, lifted);
+  async #ofChain(
+    target: Schema1Name,
+    chain: readonly ChainImage[],
+    schema2: Digest,
+  ): Promise<Buffer | undefined> {
+    const lifted = await this.#lifting.derive(chain, schema2);
+    return hasNoV2View(lifted) ? undefined : schema1OfChain(target, chain.map(chainLink), lifted);
   }
 
   async #ofImage(
@@ -224,6 +230,16 @@ export class Schema1Forms {
 /** distribution stored the payload; other registries the document. */
 function payloadOf(bytes: Buffer): Buffer {
   return bytes.includes('"signatures"') ? readSigned(bytes) : bytes;
+}
+
+function parseDocument(document: Buffer): Manifest {
+  const payload = readSigned(document);
+  const { entries } = readSchema1(payload);
+  return asManifest(
+    document,
+    payload,
+    entries.map((entry) => entry.blobSum),
+  );
 }
 
 function asManifest(bytes: Buffer, payload: Buffer, blobs: readonly Digest[]): Manifest {

@@ -67,7 +67,8 @@ export class Tags {
   async delete(tag: Tag): Promise<boolean> {
     const existed = (await this.resolve(tag)) !== undefined;
     await this.#driver.delete(tagDirectory(this.#name, tag));
-    await this.#driver.delete(v1TagMemo(this.#name, tag));
+    // Without a link the note may be of a tag that V1 clients alone can see; it is theirs to remove.
+    if (existed) await this.#driver.delete(v1TagMemo(this.#name, tag));
     return existed;
   }
 

@@ -9,7 +9,7 @@ import { TarSum } from './bridge/tarsum.ts';
 import { type Digest, digestSoFar } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ifFound, storageError } from './errors.ts';
-import type { ExplicitImage, ExplicitImages, LayerRecord } from './explicit-images.ts';
+import type { ExplicitImages, LayerRecord } from './explicit-images.ts';
 import { takeLease } from './lease.ts';
 import type { V1ImageId } from './names.ts';
 import { v1Claim, v1ImageFile, v1StagingDirectory, v1StagingFile } from './paths.ts';
@@ -40,6 +40,12 @@ type Fill = (path: string, tap: (chunk: Buffer) => void | Promise<void>) => Prom
 
 /** No user name: those who import have a staging place of their own. */
 const IMPORTER = '\0import';
+
+/** A layer with the same tar inside that is stored already and stands for this one; undefined for none. */
+export type TwinOf = (
+  ancestry: readonly V1ImageId[],
+  layer: LayerRecord,
+) => Promise<LayerRecord | undefined>;
 
 /** A push in progress: JSON, then layer, then checksum (v1.md 1.6). Each user's lies apart until it is proved. */
 export class V1Pushes {
@@ -136,7 +142,10 @@ export class V1Pushes {
         IMPORTER,
       );
       options.check?.(received);
-      await this.#commit({ id, json, ancestry, received }, IMPORTER, options.claimant ?? '');
+      // A tree that is brought in keeps its own layers: the next run must find what this one left.
+      const noTwin = async () => undefined;
+      const push = { id, json, ancestry, received };
+      await this.#commit(push, IMPORTER, options.claimant ?? '', noTwin);
       return linked ? 'linked' : 'copied';
     } finally {
       await this.#driver.delete(this.#directory(id, IMPORTER), { durable: false });
@@ -169,7 +178,7 @@ export class V1Pushes {
    * Completes the image when one of the sums is right. Throws IMAGE_INVALID 'Checksum mismatch' when none is, or
    * when the layer never came; IMAGE_EXISTS when another content has the id.
    */
-  async complete(id: V1ImageId, sums: V1Sums, claimant: string): Promise<void> {
+  async complete(id: V1ImageId, sums: V1Sums, claimant: string, twinOf: TwinOf): Promise<void> {
     const bytes = await this.#json(id, claimant);
     if (!bytes) throw storageError('IMAGE_UNKNOWN', 'Image not found');
     const received = await this.#received(id, claimant);
@@ -181,7 +190,7 @@ export class V1Pushes {
       (sums.tarsum !== undefined && received.tarsums.includes(sums.tarsum));
     if (!right) throw storageError('IMAGE_INVALID', 'Checksum mismatch');
     const { json, ancestry } = splitStaged(bytes);
-    await this.#commit({ id, json, ancestry, received }, claimant, claimant);
+    await this.#commit({ id, json, ancestry, received }, claimant, claimant, twinOf);
     await this.#driver.delete(this.#directory(id, claimant), { durable: false });
   }
 
@@ -225,6 +234,7 @@ export class V1Pushes {
     push: { id: V1ImageId; json: Buffer; ancestry: V1ImageId[]; received: Received },
     stagedBy: string,
     claimant: string,
+    twinOf: TwinOf,
   ): Promise<void> {
     const { id, json, ancestry, received } = push;
     const lease = await takeLease(this.#driver, v1ImageFile(id, 'lock'));
@@ -233,13 +243,15 @@ export class V1Pushes {
     try {
       const present = await this.#images.get(id);
       if (present) {
-        if (!isSame(present, json, received)) {
+        if (!present.json.equals(json) || !present.checksums.includes(received.payload)) {
           throw storageError('IMAGE_EXISTS', 'Image already exists');
         }
       } else {
-        await this.#adopt(id, stagedBy, received);
+        const own = layerRecord(received);
+        const twin = await twinOf(ancestry, own);
+        if (!twin) await this.#adopt(id, stagedBy, received);
         const checksums = [received.payload, ...received.tarsums];
-        await this.#images.put({ id, json, ancestry, layer: layerRecord(received), checksums });
+        await this.#images.put({ id, json, ancestry, layer: twin ?? own, checksums });
       }
       if (claimant !== '') await this.#driver.put(v1Claim(id, segment(claimant)), '');
     } finally {
@@ -294,8 +306,4 @@ function layerRecord({ blob, size, facts }: Received): LayerRecord {
   const { encoding } = facts;
   if (isBadLayer(facts)) return { blob, size, encoding };
   return { blob, size, encoding, diffId: facts.diffId, diffSize: facts.diffSize };
-}
-
-function isSame(present: ExplicitImage, json: Buffer, received: Received): boolean {
-  return present.json.equals(json) && present.layer.blob === received.blob;
 }

@@ -1,61 +1,33 @@
-import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
-import { ifFound, storageError } from './errors.ts';
-import type { ExplicitImages } from './explicit-images.ts';
-import type { ChainImage, Lifting } from './lifting.ts';
-import { gather } from './listings.ts';
-import type { Lowering } from './lowering.ts';
-import type { Manifest, Platform } from './manifest.ts';
-import { isTag, type RepositoryName, type Tag, type V1ImageId } from './names.ts';
-import {
-  tagLink,
-  v1Holder,
-  v1List,
-  v1Members,
-  v1RepositoryRecord,
-  v1RepositoryRoot,
-  v1TagMemo,
-  v1TagsRoot,
-} from './paths.ts';
+import { ifFound } from './errors.ts';
+import type { Lifted } from './lifting.ts';
+import type { Manifest } from './manifest.ts';
+import type { RepositoryName, Tag, V1ImageId } from './names.ts';
+import { v1List, v1RepositoryRecord, v1RepositoryRoot } from './paths.ts';
 import { isOccupied, readRecord, updateRecord } from './records.ts';
 import type { Repository } from './repository.ts';
 import type { Schema1Forms } from './schema1-forms.ts';
 import type { V1Reader } from './v1-images.ts';
-import type { V1ListEntry, V1Repository } from './v1-store.ts';
-import type { V1View } from './v1-view.ts';
+import type { TagView, V1ListEntry, V1Repository, V1Viewer } from './v1-store.ts';
+import { ANYONE, V1Tags, type V1TagsParts } from './v1-tags.ts';
 
-/**
- * What a V1 client wrote into a tag. Believed only while the tag's link still names this manifest (or, for an image
- * without a V2 form, while there is no link): a later V2 push outdates it.
- */
-interface TagMemo {
-  imageId: V1ImageId;
-  manifest?: Digest;
-}
-
-/** For looks that decide nothing about access. */
-const ANYONE: V1Reader = { unrestricted: true, mayPull: () => true, claimant: '' };
-
-export interface V1RepositoryParts {
+export interface V1RepositoryParts extends V1TagsParts {
   driver: StorageDriver;
-  explicit: ExplicitImages;
-  view: V1View;
-  lifting: Lifting;
-  lowering: Lowering;
   schema1: Schema1Forms | undefined;
   catalogChanged(): Promise<void>;
-  onNotLifted(repository: string, imageId: V1ImageId, reason: string): void;
 }
 
 /** One repository as V1 shows it: images that V1 clients pushed, and those that its manifests give. */
 export class StoredV1Repository implements V1Repository {
   readonly name: RepositoryName;
   readonly #repository: Repository;
+  readonly #tags: V1Tags;
   readonly #parts: V1RepositoryParts;
 
   constructor(repository: Repository, parts: V1RepositoryParts) {
     this.name = repository.name;
     this.#repository = repository;
+    this.#tags = new V1Tags(repository, parts);
     this.#parts = parts;
   }
 
@@ -64,67 +36,73 @@ export class StoredV1Repository implements V1Repository {
     return isOccupied(this.#parts.driver, v1RepositoryRoot(this.name));
   }
 
-  async tags(platform?: Platform): Promise<Map<Tag, V1ImageId>> {
-    const names = new Set([...(await this.#repository.tags.all()), ...(await this.#memoTags())]);
+  async tags(viewer: V1Viewer = {}): Promise<Map<Tag, V1ImageId>> {
+    const names = new Set([...(await this.#repository.tags.all()), ...(await this.#tags.names())]);
+    const sorted = [...names].sort();
+    // All are proved at the same time, within the patience that one request has.
+    const patience = this.#parts.lowering.patience();
+    const views = await Promise.all(sorted.map((tag) => this.#view(tag, viewer, patience)));
     const tags = new Map<Tag, V1ImageId>();
-    for (const tag of [...names].sort()) {
-      const id = await this.tag(tag, platform);
-      if (id) tags.set(tag, id);
+    for (const [index, view] of views.entries()) {
+      if (view && 'id' in view) tags.set(sorted[index] as Tag, view.id);
     }
     return tags;
   }
 
-  async tag(tag: Tag, platform?: Platform): Promise<V1ImageId | undefined> {
-    const digest = await this.#repository.tags.resolve(tag);
-    const memo = await readRecord<TagMemo>(this.#parts.driver, v1TagMemo(this.name, tag));
-    if (memo && memo.manifest === digest) return memo.imageId;
-    const manifest = digest && (await this.#repository.manifests.get(digest));
-    return manifest && this.#topOf(manifest, platform);
+  async tag(tag: Tag, viewer: V1Viewer = {}): Promise<V1ImageId | undefined> {
+    const view = await this.view(tag, viewer);
+    return view && 'id' in view ? view.id : undefined;
   }
 
-  async chainOf(tag: Tag): Promise<ChainImage[] | undefined> {
-    const digest = await this.#repository.tags.resolve(tag);
-    const memo = await readRecord<TagMemo>(this.#parts.driver, v1TagMemo(this.name, tag));
-    const manifest = digest && (await this.#repository.manifests.get(digest));
-    const id =
-      memo && memo.manifest === digest
-        ? memo.imageId
-        : manifest?.config && (await this.#parts.lifting.origin(manifest.config.digest));
-    if (!id || !(await this.#parts.explicit.get(id))) return undefined;
-    return this.#parts.view.chain(id, ANYONE);
+  view(tag: Tag, viewer: V1Viewer = {}): Promise<TagView | undefined> {
+    return this.#view(tag, viewer, this.#parts.lowering.patience());
+  }
+
+  hasHiddenTags(): Promise<boolean> {
+    return this.#tags.haveHidden();
+  }
+
+  forms(tag: Tag): Promise<Lifted | undefined> {
+    return this.#tags.forms(tag);
+  }
+
+  async writtenOverV1(tag: Tag): Promise<boolean> {
+    const current = await this.#repository.tags.resolve(tag);
+    return (await this.#tags.imageOf(tag, current)) !== undefined;
+  }
+
+  chainOf(tag: Tag) {
+    return this.#tags.chainOf(tag);
   }
 
   async setTag(tag: Tag, id: V1ImageId, reader: V1Reader): Promise<void> {
-    const existed = await this.exists();
-    const image = await this.#parts.view.find(id, reader);
-    if (!image) throw storageError('IMAGE_UNKNOWN', 'Image not found', { detail: id });
-    if (image.origin === 'virtual') await this.#tagVirtual(tag, id, reader);
-    else await this.#tagExplicit(tag, image.ancestry, reader);
-    if (!existed) await this.#parts.catalogChanged();
+    const listed = (await this.#repository.exists()) || (await this.#tags.haveHidden());
+    await this.#tags.set(tag, id, reader);
+    const current = await this.#repository.tags.resolve(tag);
+    if (await this.#tags.imageOf(tag, current)) {
+      await this.announce((await this.#ancestry(id)).map((each) => ({ id: each })));
+    }
+    if (!listed) await this.#parts.catalogChanged();
   }
 
-  async deleteTag(tag: Tag): Promise<boolean> {
-    const existed = (await this.tag(tag)) !== undefined;
-    await this.#parts.driver.delete(v1RepositoryRecord(this.name, `tag-info/${tag}`));
-    return (await this.#repository.tags.delete(tag)) || existed;
+  deleteTag(tag: Tag): Promise<boolean> {
+    return this.#tags.delete(tag);
   }
 
   async announce(entries: readonly V1ListEntry[]): Promise<void> {
     const { driver } = this.#parts;
-    const existed = await this.exists();
     await updateRecord<V1ListEntry[]>(driver, v1List(this.name), (current) =>
       current ? mergeLists(current, entries) : (mergeLists([], entries) ?? []),
     );
-    if (!existed) await this.#parts.catalogChanged();
   }
 
-  async images(platform?: Platform): Promise<V1ListEntry[] | undefined> {
+  async images(viewer: V1Viewer = {}): Promise<V1ListEntry[] | undefined> {
     const listed = await readRecord<V1ListEntry[]>(this.#parts.driver, v1List(this.name));
     const found = new Map<V1ImageId, V1ListEntry>();
     for (const entry of listed ?? []) {
       if (!found.has(entry.id)) found.set(entry.id, entry);
     }
-    for (const top of (await this.tags(platform)).values()) {
+    for (const top of (await this.tags(viewer)).values()) {
       for (const id of await this.#ancestry(top)) if (!found.has(id)) found.set(id, { id });
     }
     if (!listed && found.size === 0 && !(await this.exists())) return undefined;
@@ -133,6 +111,7 @@ export class StoredV1Repository implements V1Repository {
 
   async delete(): Promise<boolean> {
     if (!(await this.exists())) return false;
+    await this.#tags.release();
     await this.#repository.delete();
     return true;
   }
@@ -145,91 +124,53 @@ export class StoredV1Repository implements V1Repository {
     await this.#parts.driver.put(v1RepositoryRecord(this.name, record), content);
   }
 
-  /** The V1 ID of a manifest: the image it was made from, or the hex of its config digest once that is proved. */
-  async #topOf(manifest: Manifest, platform: Platform | undefined): Promise<V1ImageId | undefined> {
-    const { lifting, lowering, explicit } = this.#parts;
-    const picked =
-      manifest.kind === 'schema1'
-        ? await this.#liftedSchema1(manifest)
-        : await lowering.pick(this.#repository, manifest, platform);
-    if (!picked?.config) return undefined;
-    const origin = await lifting.origin(picked.config.digest);
-    const made = origin && (await explicit.get(origin));
-    if (made) {
-      await this.#hold(made.ancestry);
-      return origin;
-    }
-    const chain = await lowering.chain(this.#repository, picked);
-    if (!chain || 'reason' in chain) return undefined;
-    return chain.links.at(-1)?.id;
+  async #view(tag: Tag, viewer: V1Viewer, patience: number): Promise<TagView | undefined> {
+    const digest = await this.#repository.tags.resolve(tag);
+    const id = await this.#tags.imageOf(tag, digest);
+    if (id) return { id };
+    const manifest = digest && (await this.#repository.manifests.get(digest));
+    return manifest && this.#lowered(manifest, viewer, patience);
   }
 
-  async #liftedSchema1(manifest: Manifest): Promise<Manifest | undefined> {
+  /** The V1 ID of a manifest: the image it was made from, or the hex of its config digest once that is proved. */
+  async #lowered(manifest: Manifest, viewer: V1Viewer, patience: number): Promise<TagView> {
+    const image = await this.#liftedSchema1(manifest);
+    if ('reason' in image) return image;
+    const { lowering } = this.#parts;
+    const picked = await lowering.pick(this.#repository, image, viewer.platform);
+    const origin = picked?.config && (await this.#origin(picked, viewer.reader ?? ANYONE));
+    if (origin) return { id: origin };
+    const view = await lowering.view(this.#repository, image, viewer.platform, patience);
+    if (!view) return { reason: 'unproved', detail: 'its layers are still being checked' };
+    const { chain } = view;
+    if ('reason' in chain) return { reason: chain.reason, detail: chain.detail ?? '' };
+    const top = chain.links.at(-1);
+    return top ? { id: top.id } : { reason: 'bad-config', detail: 'it has no images' };
+  }
+
+  /**
+   * The pushed image that a manifest was made of, which comes back as it was while all of its chain is stored, for those
+   * who may read it (bridge.md 4.8).
+   */
+  async #origin({ config }: Manifest, reader: V1Reader): Promise<V1ImageId | undefined> {
+    const origin = config && (await this.#parts.lifting.origin(config.digest));
+    if (!origin) return undefined;
+    const chain = await this.#tags.chain(origin, reader);
+    if (!chain) return undefined;
+    await this.#tags.hold(chain.map((image) => image.id));
+    return origin;
+  }
+
+  async #liftedSchema1(manifest: Manifest): Promise<Manifest | { reason: string; detail: string }> {
+    if (manifest.kind !== 'schema1') return manifest;
     const lifted = await this.#parts.schema1?.lifted(this.#repository, manifest);
-    return lifted && 'schema2' in lifted ? lifted.schema2 : undefined;
+    if (!lifted) return { reason: 'schema1', detail: 'schema 1 is switched off' };
+    return 'schema2' in lifted ? lifted.schema2 : { reason: 'schema1', detail: lifted.reason };
   }
 
   async #ancestry(top: V1ImageId): Promise<V1ImageId[]> {
     const image = await this.#parts.view.find(top, ANYONE);
     return image ? [...image.ancestry].reverse() : [];
-  }
-
-  /** An engine tags what it pulled from us: the tag names the manifest that gave the image, not a copy of it. */
-  async #tagVirtual(tag: Tag, id: V1ImageId, reader: V1Reader): Promise<void> {
-    const given = await this.#parts.view.manifestOf(id, reader, this.name);
-    if (!given) {
-      await this.#tagChain(tag, id, reader);
-      return;
-    }
-    const { manifest, from } = given;
-    if (from !== this.name) {
-      const blobs = manifest.config ? [manifest.config, ...manifest.layers] : manifest.layers;
-      for (const { digest } of blobs) await this.#repository.blobs.link(digest);
-      await this.#repository.manifests.link(manifest);
-    }
-    await this.#repository.tags.set(tag, manifest.descriptor.digest);
-    await this.#parts.lowering.chain(this.#repository, manifest);
-  }
-
-  async #tagExplicit(tag: Tag, ancestry: readonly V1ImageId[], reader: V1Reader): Promise<void> {
-    await this.#tagChain(tag, ancestry[0] as V1ImageId, reader);
-  }
-
-  async #tagChain(tag: Tag, id: V1ImageId, reader: V1Reader): Promise<void> {
-    const { lifting, driver } = this.#parts;
-    const chain = await this.#parts.view.chain(id, reader);
-    const lifted = await lifting.lift(this.#repository, chain);
-    const ids = chain.map((image) => image.id);
-    await this.#hold(ids);
-    await this.announce(ids.map((each) => ({ id: each })));
-    const path = v1TagMemo(this.name, tag);
-    if ('reason' in lifted) {
-      this.#parts.onNotLifted(this.name, id, lifted.reason);
-      const memo: TagMemo = { imageId: id };
-      await driver.put(path, JSON.stringify(memo));
-      await driver.delete(tagLink(this.name, tag));
-      return;
-    }
-    const memo: TagMemo = { imageId: id, manifest: lifted.schema2.descriptor.digest };
-    await driver.put(path, JSON.stringify(memo));
-    await this.#repository.tags.set(tag, lifted.schema2.descriptor.digest);
-  }
-
-  /** Notes that these images may be read through this repository. */
-  async #hold(ids: readonly V1ImageId[]): Promise<void> {
-    const { driver } = this.#parts;
-    const held = new Set(await readRecord<V1ImageId[]>(driver, v1Members(this.name)));
-    const fresh = ids.filter((id) => !held.has(id));
-    if (fresh.length === 0) return;
-    await updateRecord<V1ImageId[]>(driver, v1Members(this.name), (current = []) => [
-      ...new Set([...current, ...fresh]),
-    ]);
-    for (const id of fresh) await driver.put(v1Holder(id, this.name), '', { durable: false });
-  }
-
-  async #memoTags(): Promise<Tag[]> {
-    const names = await gather(this.#parts.driver.list(v1TagsRoot(this.name)));
-    return names.filter(isTag);
   }
 }
 

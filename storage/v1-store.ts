@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { ChainImage } from './lifting.ts';
+import type { ChainImage, Lifted } from './lifting.ts';
 import type { Platform } from './manifest.ts';
 import type { RepositoryName, Tag, V1ImageId } from './names.ts';
 import type { V1Image, V1Reader } from './v1-images.ts';
@@ -29,12 +29,31 @@ export interface V1Images {
   putChecksum(id: V1ImageId, sums: V1Sums, reader: V1Reader): Promise<void>;
 }
 
-/** One repository as V1 shows it. `platform` is what the client's User-Agent says of itself. */
+/** Who looks at tags. */
+export interface V1Viewer {
+  /** What the client's User-Agent says of itself. */
+  platform?: Platform;
+  /** Without one, everything may be read. */
+  reader?: V1Reader;
+}
+
+/** The image that a tag names over V1, or why what it names is not seen there. */
+export type TagView = { id: V1ImageId } | { reason: string; detail: string };
+
+/** One repository as V1 shows it. */
 export interface V1Repository {
   readonly name: RepositoryName;
   exists(): Promise<boolean>;
-  tags(platform?: Platform): Promise<Map<Tag, V1ImageId>>;
-  tag(tag: Tag, platform?: Platform): Promise<V1ImageId | undefined>;
+  tags(viewer?: V1Viewer): Promise<Map<Tag, V1ImageId>>;
+  tag(tag: Tag, viewer?: V1Viewer): Promise<V1ImageId | undefined>;
+  /** As `tag`, with the reason where there is none; undefined for an unknown tag. */
+  view(tag: Tag, viewer?: V1Viewer): Promise<TagView | undefined>;
+  /** Whether V1 clients wrote a tag that has no V2 form. */
+  hasHiddenTags(): Promise<boolean>;
+  /** Whether a V1 client moved this tag last. */
+  writtenOverV1(tag: Tag): Promise<boolean>;
+  /** The V2 forms of a tag that V1 clients wrote, made now if need be; undefined for one that V2 clients wrote. */
+  forms(tag: Tag): Promise<Lifted | undefined>;
   /** The chain, base first, of a tag that V1 clients wrote; undefined for one that V2 clients wrote. */
   chainOf(tag: Tag): Promise<ChainImage[] | undefined>;
   /** Throws IMAGE_UNKNOWN while the image or one below it is missing or unfinished. */
@@ -43,7 +62,7 @@ export interface V1Repository {
   /** Merges a list into the repository's own: nothing is ever taken out of it. */
   announce(entries: readonly V1ListEntry[]): Promise<void>;
   /** Base first; undefined for an unknown repository. */
-  images(platform?: Platform): Promise<V1ListEntry[] | undefined>;
+  images(viewer?: V1Viewer): Promise<V1ListEntry[] | undefined>;
   /** Removes tags, manifests and lists; images stay. Gives whether there was anything. */
   delete(): Promise<boolean>;
   /** Small records of the protocol beside the content: `properties`, `tag-info/<tag>`. */

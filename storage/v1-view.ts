@@ -1,20 +1,20 @@
-import { Readable } from 'node:stream';
-import type { BlobStore } from './blobs.ts';
-import { EMPTY_TAR } from './bridge/chain-id.ts';
-import { decompressed, type LayerEncoding } from './bridge/layer-encoding.ts';
+import type { Readable } from 'node:stream';
+import type { FactStore } from './blob-facts.ts';
+import { isBadLayer } from './bridge/layer-facts.ts';
+import type { ChainIndex } from './chain-index.ts';
 import type { Digest } from './digest.ts';
-import type { ByteRange, StorageDriver } from './driver.ts';
 import { storageError } from './errors.ts';
-import type { ExplicitImage, ExplicitImages } from './explicit-images.ts';
+import type { ExplicitImage, ExplicitImages, LayerRecord } from './explicit-images.ts';
+import type { LayerBodies } from './layer-bodies.ts';
 import type { ChainImage } from './lifting.ts';
 import type { Listings } from './listings.ts';
-import type { ChainLink, Lowering, ReaderRecord } from './lowering.ts';
+import type { ChainLink, Lowering } from './lowering.ts';
 import type { Manifest } from './manifest.ts';
+import { DOCKER_MANIFEST } from './media-types.ts';
 import { isRepositoryName, type RepositoryName, type V1ImageId } from './names.ts';
-import { v1HoldersRoot, v1Reader, v1ReadersRoot } from './paths.ts';
-import { readRecord } from './records.ts';
+import { v1HoldersRoot, v1ReadersRoot } from './paths.ts';
 import type { Repository } from './repository.ts';
-import type { LayerBody, V1Image, V1Reader } from './v1-images.ts';
+import type { V1Image, V1Reader } from './v1-images.ts';
 import { MAX_ANCESTRY, parseImageJson } from './v1-json.ts';
 import type { V1Pushes } from './v1-pushes.ts';
 import type { V1Images, V1Sums } from './v1-store.ts';
@@ -28,25 +28,32 @@ interface Virtual {
 
 /** The V1 images of the whole store, pushed and virtual alike, as a reader may see them. */
 export class V1View implements V1Images {
-  readonly #driver: StorageDriver;
-  readonly #blobs: BlobStore;
+  readonly #index: ChainIndex;
+  readonly #bodies: LayerBodies;
+  readonly #facts: FactStore;
   readonly #listings: Listings;
   readonly #explicit: ExplicitImages;
   readonly #pushes: V1Pushes;
   readonly #lowering: Lowering;
   readonly #repository: (name: RepositoryName) => Repository;
+  readonly #onContradiction: (imageId: V1ImageId, manifest: Digest) => void;
 
   constructor(parts: {
-    driver: StorageDriver;
-    blobs: BlobStore;
+    bodies: LayerBodies;
+    facts: FactStore;
+    index: ChainIndex;
     listings: Listings;
     explicit: ExplicitImages;
     pushes: V1Pushes;
     lowering: Lowering;
     repository: (name: RepositoryName) => Repository;
+    /** Told when a pushed image has the ID of a virtual one, and other layers. */
+    onContradiction(imageId: V1ImageId, manifest: Digest): void;
   }) {
-    this.#driver = parts.driver;
-    this.#blobs = parts.blobs;
+    this.#bodies = parts.bodies;
+    this.#facts = parts.facts;
+    this.#index = parts.index;
+    this.#onContradiction = parts.onContradiction;
     this.#listings = parts.listings;
     this.#explicit = parts.explicit;
     this.#pushes = parts.pushes;
@@ -67,56 +74,74 @@ export class V1View implements V1Images {
   async find(id: V1ImageId, reader: V1Reader): Promise<V1Image | undefined> {
     const explicit = await this.#explicit.get(id);
     const virtual = await this.#virtual(id, reader);
-    if (virtual && !(explicit && (await this.#agrees(explicit, virtual)))) {
-      return this.#showVirtual(virtual);
-    }
+    if (virtual && (await this.#outdoes(virtual, explicit))) return this.#showVirtual(virtual);
     if (!explicit || !(await this.#mayRead(id, reader))) return undefined;
     return {
       id,
       origin: 'explicit',
       json: explicit.json,
       ancestry: explicit.ancestry,
-      layer: this.#explicitBody(explicit),
+      layer: this.#bodies.explicit(explicit.layer),
       checksums: explicit.checksums,
     };
   }
 
-  /** The manifest that gives a virtual image as its top, for a tag that a V1 client puts on it. */
+  /**
+   * The manifest that gives a virtual image as its top, for a tag that a V1 client puts on it: one of this repository,
+   * else docker's form before OCI's, else the one that came first (bridge.md 4.2).
+   */
   async manifestOf(
     id: V1ImageId,
     reader: V1Reader,
     prefer: RepositoryName,
   ): Promise<{ manifest: Manifest; from: RepositoryName } | undefined> {
-    const names = await this.#readers(id, reader);
-    names.sort((a, b) => Number(b === prefer) - Number(a === prefer));
-    for (const name of names) {
-      const virtual = await this.#through(id, name);
-      if (virtual && virtual.position === virtual.links.length - 1) {
-        return { manifest: virtual.manifest, from: name };
+    const found: { manifest: Manifest; from: RepositoryName; rank: number }[] = [];
+    for (const from of await this.#readers(id, reader)) {
+      for await (const { manifest, links, position } of this.#allThrough(id, from)) {
+        if (position !== links.length - 1) continue;
+        const isDocker = manifest.descriptor.mediaType === DOCKER_MANIFEST;
+        found.unshift({ manifest, from, rank: Number(from === prefer) * 2 + Number(isDocker) });
       }
     }
-    return undefined;
+    return found.sort((a, b) => b.rank - a.rank)[0];
+  }
+
+  /** As `findChain`; throws IMAGE_UNKNOWN when an image is missing. */
+  async chain(id: V1ImageId, reader: V1Reader): Promise<ChainImage[]> {
+    await this.image(id, reader);
+    const chain = await this.findChain(id, reader);
+    if (chain) return chain;
+    throw storageError('IMAGE_UNKNOWN', 'Image not found', { detail: `below ${id}` });
   }
 
   /**
-   * The chain of an image, base first, pushed and virtual images mixed, as lifting needs it.
-   * Throws IMAGE_UNKNOWN when one is missing.
+   * The chain of an image, base first, pushed and virtual images mixed, as lifting needs it; undefined when one is
+   * missing, or may not be read.
    */
-  async chain(id: V1ImageId, reader: V1Reader): Promise<ChainImage[]> {
-    const { ancestry } = await this.image(id, reader);
+  async findChain(id: V1ImageId, reader: V1Reader): Promise<ChainImage[] | undefined> {
+    const image = await this.find(id, reader);
+    if (!image) return undefined;
     const chain: ChainImage[] = [];
-    for (const each of [...ancestry].reverse()) {
+    for (const each of [...image.ancestry].reverse()) {
       const explicit = await this.#explicit.get(each);
       const virtual = await this.#virtual(each, reader);
-      if (virtual && !(explicit && (await this.#agrees(explicit, virtual)))) {
+      if (virtual && (await this.#outdoes(virtual, explicit))) {
         chain.push(await this.#virtualLink(virtual));
       } else if (explicit && (await this.#mayRead(each, reader))) {
-        chain.push({ id: each, json: explicit.json, layer: explicit.layer });
+        chain.push({ id: each, json: explicit.json, layer: await this.#unpacked(explicit.layer) });
       } else {
-        throw storageError('IMAGE_UNKNOWN', 'Image not found', { detail: each });
+        return undefined;
       }
     }
     return chain;
+  }
+
+  /** A layer that could not be unpacked when it came, under other limits perhaps, is looked at again. */
+  async #unpacked(layer: LayerRecord): Promise<LayerRecord> {
+    if (layer.diffId) return layer;
+    const facts = await this.#facts.find(layer.blob);
+    if (!facts || isBadLayer(facts)) return layer;
+    return { ...layer, diffId: facts.diffId, diffSize: facts.diffSize };
   }
 
   async putJson(id: V1ImageId, json: Buffer, reader: V1Reader): Promise<void> {
@@ -147,7 +172,32 @@ export class V1View implements V1Images {
       }
       throw storageError('IMAGE_UNKNOWN', 'Image not found');
     }
-    await this.#pushes.complete(id, sums, reader.claimant);
+    await this.#pushes.complete(id, sums, reader.claimant, (ancestry, layer) =>
+      this.#twinOf(ancestry, layer, reader),
+    );
+  }
+
+  /** The layer of an image with the very same files, all the way down, that was pushed over V2 (bridge.md 5). */
+  async #twinOf(
+    ancestry: readonly V1ImageId[],
+    layer: LayerRecord,
+    reader: V1Reader,
+  ): Promise<LayerRecord | undefined> {
+    if (layer.encoding !== 'gzip' || !layer.diffId) return undefined;
+    const parent = ancestry[1];
+    const below = parent === undefined ? [] : await this.#diffIds(parent, reader);
+    return below && this.#index.twin([...below, layer.diffId]);
+  }
+
+  /** The diff IDs of a complete image, base first. */
+  async #diffIds(id: V1ImageId, reader: V1Reader): Promise<Digest[] | undefined> {
+    if (!(await this.find(id, reader))) return undefined;
+    const diffIds: Digest[] = [];
+    for (const { layer } of await this.chain(id, reader)) {
+      if (!layer.diffId) return undefined;
+      diffIds.push(layer.diffId);
+    }
+    return diffIds;
   }
 
   async #parentAncestry(parent: V1ImageId, reader: V1Reader): Promise<V1ImageId[]> {
@@ -190,37 +240,51 @@ export class V1View implements V1Images {
   }
 
   async #through(id: V1ImageId, name: RepositoryName): Promise<Virtual | undefined> {
-    const record = await readRecord<ReaderRecord>(this.#driver, v1Reader(id, name));
-    const repository = this.#repository(name);
-    for (const digest of record?.manifests ?? []) {
-      const manifest = await repository.manifests.get(digest);
-      const chain = manifest && (await this.#lowering.known(manifest));
-      if (!chain || 'reason' in chain) continue;
-      const position = chain.links.findIndex((link) => link.id === id);
-      if (position >= 0) return { manifest, links: chain.links, position };
-    }
+    for await (const virtual of this.#allThrough(id, name)) return virtual;
     return undefined;
   }
 
-  async #agrees(explicit: ExplicitImage, virtual: Virtual): Promise<boolean> {
-    const proved = virtual.links.slice(0, virtual.position + 1).map((link) => link.diffId);
-    const claimed: (Digest | undefined)[] = [];
-    for (const id of explicit.ancestry) {
-      claimed.unshift((await this.#explicit.get(id))?.layer.diffId);
+  /** Every manifest of a repository that gives the image. What was proved once is proved again if that was lost. */
+  async *#allThrough(id: V1ImageId, name: RepositoryName): AsyncGenerator<Virtual> {
+    const repository = this.#repository(name);
+    for (const digest of await this.#index.manifests(id, name)) {
+      const manifest = await repository.manifests.get(digest);
+      const chain = manifest && (await this.#lowering.chain(repository, manifest));
+      if (!chain || 'reason' in chain) continue;
+      const position = chain.links.findIndex((link) => link.id === id);
+      if (position >= 0) yield { manifest, links: chain.links, position };
     }
-    return claimed.length === proved.length && claimed.every((diffId, i) => diffId === proved[i]);
+  }
+
+  /**
+   * A virtual ID proves itself, a pushed one only claims: what is pushed under it counts only where its layers are the
+   * same (bridge.md 5).
+   */
+  async #outdoes(virtual: Virtual, explicit: ExplicitImage | undefined): Promise<boolean> {
+    if (!explicit) return true;
+    const proved = virtual.links.slice(0, virtual.position + 1);
+    const { ancestry } = explicit;
+    const agrees = await everyAsync([...ancestry].reverse(), async (id, index) => {
+      const link = proved[index];
+      const pushed = await this.#explicit.get(id);
+      if (!link) return false;
+      return pushed ? pushed.layer.diffId === link.diffId : id === link.id;
+    });
+    if (agrees && ancestry.length === proved.length) return false;
+    this.#onContradiction(explicit.id, virtual.manifest.descriptor.digest);
+    return true;
   }
 
   async #virtualLink({ manifest, links, position }: Virtual): Promise<ChainImage> {
     const { id, blob, size, encoding, diffId, diffSize } = links[position] as ChainLink;
-    const json = await this.#lowering.json(manifest, id);
+    const json = await this.#lowering.json(manifest, links, id);
     if (!json) throw storageError('IMAGE_UNKNOWN', 'Image not found', { detail: id });
     return { id, json, layer: { blob, size, encoding, diffId, diffSize } };
   }
 
   async #showVirtual({ manifest, links, position }: Virtual): Promise<V1Image | undefined> {
     const link = links[position] as ChainLink;
-    const json = await this.#lowering.json(manifest, link.id);
+    const json = await this.#lowering.json(manifest, links, link.id);
     if (!json) return undefined;
     return {
       id: link.id,
@@ -230,45 +294,20 @@ export class V1View implements V1Images {
         .slice(0, position + 1)
         .map((each) => each.id)
         .reverse(),
-      layer: this.#body(link.blob, link.size, link.encoding, link.diffSize),
+      layer: await this.#bodies.virtual(link),
       checksums: [],
-    };
-  }
-
-  /** A 0-byte layer is sent as the empty tar: docker 1.5 fails on nothing at all (bridge.md 4.3). */
-  #explicitBody({ layer }: ExplicitImage): LayerBody {
-    if (layer.size > 0) return this.#stored(layer.blob, layer.size);
-    return {
-      size: EMPTY_TAR.length,
-      seekable: true,
-      open: async (range) => {
-        const { start, end } = range ?? { start: 0, end: EMPTY_TAR.length - 1 };
-        return Readable.from([EMPTY_TAR.subarray(start, end + 1)]);
-      },
-    };
-  }
-
-  /** gzip and plain tar go out as they lie; what old engines cannot read goes out as the plain tar. */
-  #body(blob: Digest, size: number, encoding: LayerEncoding, diffSize: number): LayerBody {
-    if (encoding === 'gzip' || encoding === 'none') return this.#stored(blob, size);
-    return {
-      size: diffSize,
-      seekable: false,
-      open: async () =>
-        decompressed(await this.#blobs.read(blob), encoding, { maxBytes: diffSize }),
-    };
-  }
-
-  #stored(blob: Digest, size: number): LayerBody {
-    return {
-      size,
-      seekable: true,
-      blob,
-      open: (range?: ByteRange) => this.#blobs.read(blob, range),
     };
   }
 }
 
 function alreadyExists() {
   return storageError('IMAGE_EXISTS', 'Image already exists');
+}
+
+async function everyAsync<T>(
+  items: readonly T[],
+  holds: (item: T, index: number) => Promise<boolean>,
+): Promise<boolean> {
+  for (const [index, item] of items.entries()) if (!(await holds(item, index))) return false;
+  return true;
 }

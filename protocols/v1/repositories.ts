@@ -5,9 +5,8 @@ import { type Registry, registryError } from '../registry.ts';
 import { imageListOf } from './image-list.ts';
 import { forbidCaching, sendJson } from './json.ts';
 import { type JsonReader, jsonReader } from './json-body.ts';
-import { enter, report, requireDeletion } from './session.ts';
+import { enter, report, requireDeletion, viewerOf } from './session.ts';
 import { setSessionHeaders } from './session-headers.ts';
-import { platformOf } from './user-agent.ts';
 
 /** What makes docker-registry an index as well (v1.md 1.8): the routes a push and a pull begin and end with. */
 export function indexRoutes(router: Router, registry: Registry): void {
@@ -47,7 +46,7 @@ async function announce(ctx: Context, registry: Registry, readJson: JsonReader):
 async function getImages(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, 'pull');
   ctx.vary('User-Agent');
-  const images = await request.repository.v1.images(platformOf(ctx.get('user-agent')));
+  const images = await request.repository.v1.images(viewerOf(ctx, request.reader));
   if (!images) throw registryError('NAME_UNKNOWN', 'images not found');
   setSessionHeaders(ctx, registry, request, 'read');
   sendJson(

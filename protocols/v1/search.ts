@@ -15,7 +15,7 @@ export function searchRoutes(router: Router, registry: Registry): void {
     const session = await authorize(ctx, registry, [{ type: 'catalog' }]);
     const term = queryValue(ctx, 'q') ?? '';
     const paging = pagingOf(ctx, registry.limits.catalogPage);
-    const found = (await registry.content.catalog.all()).filter(
+    const found = (await registry.content.catalog.ofBothProtocols()).filter(
       (name) => matches(name, term) && session.may({ type: 'repository', name, action: 'pull' }),
     );
     sendJson(ctx, 200, {

@@ -1,8 +1,10 @@
 import type { Context } from 'koa';
+import { platformOfUserAgent } from '../../storage/bridge/platform.ts';
 import type { Descriptor } from '../../storage/manifest.ts';
 import { parseImageId, type V1ImageId } from '../../storage/names.ts';
 import type { Repository } from '../../storage/repository.ts';
 import type { V1Reader } from '../../storage/v1-images.ts';
+import type { V1Viewer } from '../../storage/v1-store.ts';
 import { originOf } from '../http.ts';
 import {
   type Access,
@@ -125,6 +127,12 @@ function readerOf(registry: Registry, session: Session): V1Reader {
     ...(session.repository !== undefined && { only: session.repository }),
     claimant: session.user ?? '',
   };
+}
+
+/** Who looks at tags: an engine of some platform gets that platform's image of an index. */
+export function viewerOf(ctx: Context, reader: V1Reader): V1Viewer {
+  const platform = platformOfUserAgent(ctx.get('user-agent'));
+  return { reader, ...(platform && { platform }) };
 }
 
 /** Tells the event sink what a request did. */

@@ -4,8 +4,8 @@ import { isImageId, isTag, type Tag } from '../../storage/names.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { sendJson } from './json.ts';
 import { type JsonReader, jsonReader } from './json-body.ts';
-import { enter, report, requireDeletion } from './session.ts';
-import { platformOf, tagInfo, UNKNOWN_TAG_INFO } from './user-agent.ts';
+import { enter, report, requireDeletion, viewerOf } from './session.ts';
+import { tagInfo, UNKNOWN_TAG_INFO } from './user-agent.ts';
 
 /** Tags, and what is known of who pushed them (v1.md 1.7). */
 export function tagRoutes(router: Router, registry: Registry): void {
@@ -21,9 +21,9 @@ export function tagRoutes(router: Router, registry: Registry): void {
 }
 
 async function getTags(ctx: Context, registry: Registry): Promise<void> {
-  const { repository } = await enter(ctx, registry, 'pull');
+  const { repository, reader } = await enter(ctx, registry, 'pull');
   ctx.vary('User-Agent');
-  const tags = await repository.v1.tags(platformOf(ctx.get('user-agent')));
+  const tags = await repository.v1.tags(viewerOf(ctx, reader));
   if (tags.size === 0 && !(await repository.v1.exists())) {
     throw registryError('NAME_UNKNOWN', 'Repository not found');
   }
@@ -31,14 +31,18 @@ async function getTags(ctx: Context, registry: Registry): Promise<void> {
 }
 
 async function getTag(ctx: Context, registry: Registry): Promise<void> {
-  const { repository } = await enter(ctx, registry, 'pull');
+  const { repository, reader } = await enter(ctx, registry, 'pull');
   ctx.vary('User-Agent');
   const tag = String(ctx.params.tag);
-  const id = isTag(tag)
-    ? await repository.v1.tag(tag, platformOf(ctx.get('user-agent')))
-    : undefined;
-  if (id === undefined) throw registryError('TAG_UNKNOWN', 'Tag not found');
-  sendJson(ctx, 200, id);
+  const view = isTag(tag) ? await repository.v1.view(tag, viewerOf(ctx, reader)) : undefined;
+  if (view === undefined) throw registryError('TAG_UNKNOWN', 'Tag not found');
+  if ('reason' in view) {
+    throw registryError(
+      'TAG_UNKNOWN',
+      `Tag not found: ${tag} cannot be shown over V1 (${view.reason}): ${view.detail}`,
+    );
+  }
+  sendJson(ctx, 200, view.id);
 }
 
 async function putTag(ctx: Context, registry: Registry, readJson: JsonReader): Promise<void> {

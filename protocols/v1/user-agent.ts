@@ -1,5 +1,3 @@
-import type { Platform } from '../../storage/manifest.ts';
-
 /** The `name/value` words of a User-Agent, such as `docker/1.12.6 go/go1.6.4 os/linux arch/amd64`. */
 function wordsOf(userAgent: string): Map<string, string> {
   const words = new Map<string, string>();
@@ -7,15 +5,6 @@ function wordsOf(userAgent: string): Map<string, string> {
     words.set(name, value);
   }
   return words;
-}
-
-/** The platform of a docker engine, which then gets that platform's image of an index; undefined for all others. */
-export function platformOf(userAgent: string): Platform | undefined {
-  const words = wordsOf(userAgent);
-  const os = words.get('os');
-  const architecture = words.get('arch');
-  if (!words.has('docker') || !os || !architecture) return undefined;
-  return { os: os.toLowerCase(), architecture: architecture.toLowerCase() };
 }
 
 /** Who pushed a tag, and when, in unix seconds (v1.md 1.7). What the client did not say is left out. */

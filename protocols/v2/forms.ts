@@ -1,5 +1,5 @@
+import { platformOfUserAgent } from '../../storage/bridge/platform.ts';
 import { hasCode } from '../../storage/errors.ts';
-import type { ChainImage } from '../../storage/lifting.ts';
 import type { Manifest } from '../../storage/manifest.ts';
 import {
   DOCKER_MANIFEST,
@@ -37,9 +37,9 @@ export async function chooseForm(registry: Registry, request: FormRequest): Prom
   if (stored.kind === 'schema1') return formOfSchema1(registry, request);
   if (accept.names(mediaType) || (accept.wildcard && accept.takes(mediaType))) return stored;
   if (stored.kind === 'index') return formOfIndex(registry, request);
-  if (mediaType === DOCKER_MANIFEST && accept.names(OCI_MANIFEST)) {
-    const oci = await ociForm(registry, request);
-    if (oci) return oci;
+  if (accept.names(mediaType === DOCKER_MANIFEST ? OCI_MANIFEST : DOCKER_MANIFEST)) {
+    const other = await otherForm(registry, request);
+    if (other) return other;
   }
   if (wantsSchema1(request)) {
     const made = await makeSchema1(registry, request, stored);
@@ -102,13 +102,16 @@ async function formOfSchema1(registry: Registry, request: FormRequest): Promise<
   return ociOnly ? lifted.oci : lifted.schema2;
 }
 
-/** The OCI form that the bridge made beside a schema 2 manifest. */
-async function ociForm(
+/** The other form of an image that the bridge made: OCI's beside docker's, or the other way round. */
+async function otherForm(
   registry: Registry,
-  { repository, stored }: FormRequest,
+  { repository, tag, stored }: FormRequest,
 ): Promise<Manifest | undefined> {
-  const digest = await registry.content.lifting.ociForm(stored.descriptor.digest);
-  return digest && (await repository.manifests.get(digest));
+  const { lifting } = registry.content;
+  const known = await lifting.otherForm(repository, stored);
+  if (known) return known;
+  const made = await repository.v1.forms(tag);
+  return made && 'schema2' in made ? lifting.otherForm(repository, stored) : undefined;
 }
 
 function namesSchema1(accept: Accept): boolean {
@@ -129,9 +132,8 @@ async function makeSchema1(
   { repository, tag }: FormRequest,
   manifest: Manifest,
 ): Promise<Manifest | undefined> {
-  const chain: ChainImage[] | undefined = await repository.v1.chainOf(tag);
   try {
-    return await registry.content.schema1?.make(repository, tag, manifest, chain);
+    return await registry.content.schema1?.make(repository, tag, manifest);
   } catch (error) {
     // A disk without space is no reason to refuse a pull of what is stored.
     if (hasCode(error, 'STORAGE_FULL')) return undefined;
@@ -139,11 +141,13 @@ async function makeSchema1(
   }
 }
 
+/** The image of an index for a client that cannot read indexes. */
 async function visibleChild(
   registry: Registry,
-  { repository, stored }: FormRequest,
+  { repository, stored, userAgent }: FormRequest,
 ): Promise<Manifest | undefined> {
-  return registry.content.lowering.pick(repository, stored, undefined);
+  const platform = platformOfUserAgent(userAgent);
+  return registry.content.lowering.pick(repository, stored, platform);
 }
 
 function unreadable(one: string, many: string) {

@@ -56,7 +56,10 @@ async function getManifest(ctx: Context, registry: Registry): Promise<void> {
         });
   const { mediaType, digest, size } = manifest.descriptor;
   ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
-  if (reference.tag !== undefined) ctx.vary('Accept');
+  if (reference.tag !== undefined) {
+    ctx.vary('Accept');
+    if (stored.kind === 'index') ctx.vary('User-Agent');
+  }
   const ifNoneMatch = ctx.get('if-none-match');
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
   report(ctx, registry, request, 'pull', manifest.descriptor, {
@@ -89,6 +92,16 @@ async function find(
   }
   const manifest = await repository.resolveTag(reference.tag);
   if (manifest) return manifest;
+  const forms = await repository.v1.forms(reference.tag);
+  if (forms && 'schema2' in forms) return forms.schema2;
+  if (forms) {
+    const { tag } = reference;
+    throw registryError(
+      'MANIFEST_UNKNOWN',
+      `manifest unknown: the V1 image that ${tag} names cannot be shown over V2: ${forms.reason}`,
+      { detail: `unknown tag=${tag}` },
+    );
+  }
   throw registryError(
     'MANIFEST_UNKNOWN',
     `manifest unknown: no tag ${reference.tag} in ${repository.name}`,

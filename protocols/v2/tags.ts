@@ -13,7 +13,8 @@ export function tagRoutes(router: Router, registry: Registry): void {
       queryValue(ctx, 'last'),
       count ?? Number.POSITIVE_INFINITY,
     );
-    if (items.length === 0 && !(await repository.exists())) {
+    const isKnown = items.length > 0 || (await repository.exists());
+    if (!isKnown && !(await repository.v1.hasHiddenTags())) {
       throw registryError('NAME_UNKNOWN', 'repository name not known to registry', {
         detail: { name: repository.name },
       });

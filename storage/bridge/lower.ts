@@ -51,6 +51,12 @@ export interface LoweredImage {
   layer?: Descriptor;
 }
 
+/**
+ * What a layer of a root file system may call itself, in any compression. Signatures and attestations have the config
+ * of an image, but hold JSON.
+ */
+const LAYER_TYPE = /tar|octet-stream/i;
+
 export function hasNoV1View<T extends object>(result: T | NoV1View): result is NoV1View {
   return 'reason' in result;
 }
@@ -71,8 +77,10 @@ export function proveDiffIds(
 ): Digest[] | NoV1View {
   const { mediaType } = parts.config;
   if (mediaType !== DOCKER_CONFIG && mediaType !== OCI_CONFIG) {
-    return { reason: 'artifact', detail: `the config is a ${mediaType}` };
+    return { reason: 'artifact', detail: `its config is a ${mediaType}` };
   }
+  const stranger = parts.layers.find((layer) => !LAYER_TYPE.test(layer.mediaType));
+  if (stranger) return { reason: 'artifact', detail: `it holds a ${stranger.mediaType}` };
   let claimed: readonly string[] | undefined;
   try {
     claimed = claimedDiffIds(RawMap.parse(config));

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { legacyJson } from '../../../protocols/v1/json.ts';
 import { credentials } from '../../../protocols/v1/session.ts';
-import { platformOf, tagInfo } from '../../../protocols/v1/user-agent.ts';
+import { tagInfo } from '../../../protocols/v1/user-agent.ts';
+import { platformOfUserAgent } from '../../../storage/bridge/platform.ts';
 
 const ENGINE =
   'docker/1.12.6 go/go1.6.4 git-commit/78d1802 kernel/4.4.0 os/linux arch/arm64 UpstreamClient(Docker-Client/1.12.6 \\(linux\\))';
@@ -61,7 +62,7 @@ describe('credentials as engines send them', () => {
 });
 
 describe('the platform of an agent', () => {
-  const rows: [string, ReturnType<typeof platformOf>][] = [
+  const rows: [string, ReturnType<typeof platformOfUserAgent>][] = [
     [ENGINE, { os: 'linux', architecture: 'arm64' }],
     [
       'docker/1.5.0 go/go1.4 git-commit/a8a31ef kernel/3 os/linux arch/amd64',
@@ -74,7 +75,7 @@ describe('the platform of an agent', () => {
     ['', undefined],
   ];
   for (const [agent, platform] of rows) {
-    it(`of ${JSON.stringify(agent)}`, () => assert.deepEqual(platformOf(agent), platform));
+    it(`of ${JSON.stringify(agent)}`, () => assert.deepEqual(platformOfUserAgent(agent), platform));
   }
 });
 
