@@ -36,17 +36,22 @@ export function answerClientErrors(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (refused.has(socket)) return;
     refused.add(socket);
-    const response = answering.get(socket);
-    const midAnswer = response?.headersSent === true && !response.writableFinished;
-    if (error.code === 'ECONNRESET' || !socket.writable || midAnswer) {
-      socket.destroy();
-      return;
-    }
     const { status, message } = REFUSALS[error.code ?? ''] ?? {
       status: '400 Bad Request',
       message: `malformed HTTP: ${reasonOf(error)}`,
     };
-    refuse(socket, status, message);
+    const response = answering.get(socket);
+    const open = response !== undefined && !response.writableFinished && !response.destroyed;
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+    } else if (open && response.req.complete) {
+      // What cannot be read came after a whole request, whose answer goes first.
+      response.once('close', () => refuse(socket, status, message));
+    } else if (open && response.headersSent) {
+      socket.destroy();
+    } else {
+      refuse(socket, status, message);
+    }
   });
   server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
     const body = errorBody('only Expect: 100-continue is understood');
@@ -63,6 +68,7 @@ export function answerClientErrors(server: Server): void {
 }
 
 function refuse(socket: Duplex, status: string, message: string, headers: string[] = []): void {
+  if (!socket.writable) return;
   const body = errorBody(message);
   const head = [
     `HTTP/1.1 ${status}`,

@@ -245,10 +245,12 @@ describe('garbage collection of a tree in distribution’s layout', () => {
   it('keeps what was written within the grace time', async () => {
     const blob = randomBlob();
     await tree.blob('repo', blob);
+    const unlinked = randomBlob();
+    await tree.data(unlinked);
     const untagged = await write('repo', image());
     const report = await collect({ deleteUntagged: true, graceMs: 60_000 });
     assert.deepEqual([report.blobs, report.manifests, report.links], [[], [], []]);
-    assert.deepEqual(await stored(blob, untagged), [true, true]);
+    assert.deepEqual(await stored(blob, unlinked, untagged), [true, true, true]);
   });
 
   it('keeps an old blob whose link is new: a push may have found it there', async () => {
