@@ -52,6 +52,13 @@ export function rule(changes: Partial<AccessRule>): AccessRule {
   return { ...EVERY_USER, users: [], ...changes };
 }
 
+/** Something for anybody, something for ann, and everything for carol. */
+export const RULES: AccessRule[] = [
+  rule({ repositories: ['public/*'], anonymous: true, actions: ['pull'] }),
+  rule({ repositories: ['team/*'], users: ['ann'], actions: ['pull', 'push', 'catalog'] }),
+  rule({ users: ['carol'], actions: ALL_ACTIONS }),
+];
+
 export const TOKEN_ENDPOINT: TokenEndpointConfig = {
   path: '/auth/token',
   issuer: 'isthmus',

@@ -229,6 +229,10 @@ describe('a token of an outside server', () => {
       () => sign({ key: STRANGER, header: { x5c: [x5cOf('stranger.pem')] } }),
     ],
     [
+      'brings a certificate that names our root as its issuer, and is not signed by it',
+      () => sign({ key: STRANGER, header: { x5c: [x5cOf('forged.pem')] } }),
+    ],
+    [
       'brings a certificate below one that is no authority',
       () =>
         sign({
