@@ -88,7 +88,7 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
 }
 
 /** `host:port`, `[v6]:port` or `:port`, which means this host. */
-export function splitAddress(address: string): { host: string; port: number } {
+function splitAddress(address: string): { host: string; port: number } {
   const at = address.lastIndexOf(':');
   const host = address.slice(0, at).replace(/^\[(.*)\]$/, '$1');
   return { host: host === '' ? '127.0.0.1' : host, port: Number(address.slice(at + 1)) };

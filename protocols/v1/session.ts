@@ -142,8 +142,9 @@ export function report(
   { session, repository }: { session: Session; repository?: Repository },
   action: RegistryEvent['action'],
   target: Partial<Descriptor> & { imageId?: string },
-  extra: { tag?: string } = {},
+  extra: { tag?: string; references?: () => readonly Descriptor[] } = {},
 ): void {
+  if (registry.events.active === false) return;
   registry.events.emit({
     action,
     protocol: 'v1',
@@ -153,6 +154,7 @@ export function report(
     request: {
       id: String(ctx.state.requestId ?? ''),
       address: ctx.ip,
+      scheme: originOf(ctx.req).scheme,
       host: ctx.host,
       method: ctx.method,
       userAgent: ctx.get('user-agent'),

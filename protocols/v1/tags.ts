@@ -1,6 +1,8 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
+import type { Manifest } from '../../storage/manifest.ts';
 import { isImageId, isTag, type Tag } from '../../storage/names.ts';
+import type { Repository } from '../../storage/repository.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { sendJson } from './json.ts';
 import { type JsonReader, jsonReader } from './json-body.ts';
@@ -55,8 +57,23 @@ async function putTag(ctx: Context, registry: Registry, readJson: JsonReader): P
   await repository.v1.setTag(tag, id, reader);
   const info = tagInfo(ctx.get('user-agent'), Date.now());
   await repository.v1.writeRecord(infoRecord(tag), JSON.stringify(info));
-  report(ctx, registry, request, 'push', { imageId: id }, { tag });
+  const manifest = await manifestOf(repository, tag);
+  const { config, layers = [] } = manifest ?? {};
+  report(
+    ctx,
+    registry,
+    request,
+    'push',
+    { ...manifest?.descriptor, imageId: id },
+    { tag, references: () => [...(config ? [config] : []), ...layers] },
+  );
   sendJson(ctx, 200, true);
+}
+
+/** What the tag names for V2: those who listen hear of the same manifest, whichever protocol pushed it. */
+async function manifestOf(repository: Repository, tag: Tag): Promise<Manifest | undefined> {
+  const digest = await repository.tags.resolve(tag);
+  return digest && repository.manifests.get(digest);
 }
 
 function tagToWrite(text: string): Tag {
@@ -68,10 +85,11 @@ async function deleteTag(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, 'delete');
   requireDeletion(registry);
   const tag = String(ctx.params.tag);
+  const digest = isTag(tag) ? await request.repository.tags.resolve(tag) : undefined;
   if (!isTag(tag) || !(await request.repository.v1.deleteTag(tag))) {
     throw registryError('TAG_UNKNOWN', `Tag not found: ${tag.slice(0, 200)}`);
   }
-  report(ctx, registry, request, 'delete', {}, { tag });
+  report(ctx, registry, request, 'delete', digest ? { digest } : {}, { tag });
   sendJson(ctx, 200, true);
 }
 

@@ -137,7 +137,7 @@ function checkBase(answer: Response): Diagnosis {
 }
 
 /** Tokens and signatures are refused when clocks differ by more than a minute. */
-export function checkClock(answer: Response, now: number): Diagnosis {
+function checkClock(answer: Response, now: number): Diagnosis {
   const what = 'clock';
   const there = Date.parse(answer.headers.get('date') ?? '');
   if (Number.isNaN(there)) return skipped(what, 'the answer has no Date');
@@ -224,7 +224,7 @@ function refusedUpload(answer: Response): Diagnosis {
 }
 
 /** What a proxy must pass on for the registry to know its own address. */
-export function checkLocation(url: URL, location: string): Diagnosis[] {
+function checkLocation(url: URL, location: string): Diagnosis[] {
   const what = 'address in answers';
   const target = new URL(location, url);
   const found: Diagnosis[] = [];

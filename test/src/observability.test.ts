@@ -5,7 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import { type DebugServer, startDebugServer } from '../support/debug-server.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, request } from '../support/http-client.ts';
-import { makeV2Image } from '../support/images.ts';
+import { makeV1Chain, makeV2Image } from '../support/images.ts';
+import { V1Client } from '../support/v1-client.ts';
 import { V2Client } from '../support/v2-client.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 
@@ -79,6 +80,33 @@ notifications:
         'registry_notifications_events_total{type="Successes",endpoint="ci"}',
       )) ?? 0) >= 8,
     );
+  });
+
+  it('tells the endpoint the same of a push over V1: the blobs, then the manifest with its tag', async () => {
+    const chain = makeV1Chain({ seed: 42, layers: 2 });
+    await new V1Client(running.server.url, '1.5.0').push('team/old', 'v0', chain);
+    const pushed = await eventually(
+      () => receiver.taken.find(({ target }) => target.tag === 'v0'),
+      'the push',
+    );
+    const manifest = await new V2Client(running.server.url).pullManifest('team/old', 'v0');
+    assert.equal(pushed.action, 'push');
+    assert.equal(pushed.target.repository, 'team/old');
+    assert.equal(pushed.target.digest, manifest.digest);
+    assert.equal(pushed.target.mediaType, manifest.mediaType);
+    assert.equal(pushed.target.imageId, chain.at(-1)?.id);
+    const references = (pushed.target.references as { digest: string }[]).map(
+      (each) => each.digest,
+    );
+    const { layers } = JSON.parse(manifest.bytes.toString()) as { layers: { digest: string }[] };
+    assert.deepEqual(
+      references.slice(1),
+      layers.map(({ digest }) => digest),
+    );
+    const blobs = receiver.taken.filter(
+      ({ action, target }) => action === 'push' && references.includes(String(target.digest)),
+    );
+    assert.equal(blobs.length, 2);
   });
 
   it('writes who pushed and pulled what to the audit log', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { after, before, describe, it } from 'node:test';
@@ -313,7 +314,10 @@ describe('V1 image pushes', () => {
     const image = await makeImage('told');
     await pushImage(server.url, image, { 'user-agent': 'docker/1.5.0' });
     const { action, protocol, target, request } = server.events.at(-1) ?? {};
-    assert.deepEqual([action, protocol, target], ['push', 'v1', { imageId: image.id }]);
+    assert.deepEqual([action, protocol], ['push', 'v1']);
+    const digest = `sha256:${createHash('sha256').update(image.layer).digest('hex')}`;
+    const layer = { mediaType: 'application/octet-stream', digest, size: image.layer.length };
+    assert.deepEqual(target, { imageId: image.id, ...layer });
     assert.equal(request?.userAgent, 'docker/1.5.0');
   });
 
