@@ -38,8 +38,8 @@ export async function* tarEntries(
       const { name: raw, type, linkname } = entry.header;
       const name = entryName(raw);
       if (type === 'file' || type === 'contiguous-file') {
-        const body = entry as unknown as Readable;
-        yield { kind: 'file', name, body: Readable.from(body, { objectMode: false }) };
+        const body = Readable.from(contentOf(entry), { objectMode: false });
+        yield { kind: 'file', name, body };
       } else if (type === 'symlink' || type === 'link') {
         const kind = type === 'link' ? 'hard' : 'symbolic';
         yield { kind: 'link', name, target: linkTarget(name, kind, linkname ?? '') };
@@ -123,15 +123,19 @@ async function peek(source: Readable, bytes: number): Promise<{ head: Buffer; re
   return { head, rest: Readable.from(all(), { objectMode: false }) };
 }
 
-/** Malformed archives are the sender's doing. */
+async function* contentOf(entry: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+  try {
+    yield* entry;
+  } catch (error) {
+    throw asArchiveError(error);
+  }
+}
+
+/** Malformed archives are the sender's doing; what has a system's code, such as a broken connection, is something else. */
 function asArchiveError(error: unknown): unknown {
-  if (!(error instanceof Error) || error.name === 'RegistryError') return error;
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  const malformed =
-    code.startsWith('Z_') || /tar|header|unexpected end|decompress/i.test(error.message);
-  return malformed
-    ? storageError('IMAGE_INVALID', `this is no whole archive of images: ${error.message}`, {
-        cause: error,
-      })
-    : error;
+  if (!(error instanceof Error) || error.name !== 'Error') return error;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== undefined && !code.startsWith('Z_')) return error;
+  const message = `this is no whole archive of images: ${error.message}`;
+  return storageError('IMAGE_INVALID', message, { cause: error });
 }
