@@ -1,4 +1,5 @@
 import Koa, { type Context } from 'koa';
+import { imagesApi } from '../protocols/api/index.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { type Registry, registryError } from '../protocols/registry.ts';
 import { v1 } from '../protocols/v1/index.ts';
@@ -34,6 +35,7 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   const protocols: Protocol[] = [];
   if (options.protocols.v2) protocols.push(v2(registry));
   if (options.protocols.v1) protocols.push(v1(registry));
+  protocols.push(imagesApi(registry));
   for (const protocol of protocols) app.use(mount(protocol, registry, options.guards ?? []));
   app.use((ctx) => {
     if (ctx.path === '/') {

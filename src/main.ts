@@ -3,10 +3,19 @@ import { type Command, runCommandLine } from './commands/command.ts';
 import { configCommand } from './commands/config.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand } from './commands/events.ts';
+import { exportCommand } from './commands/export.ts';
+import { importCommand } from './commands/import.ts';
 import { serveCommand } from './commands/serve.ts';
 import { version } from './version.ts';
 
-const COMMANDS: readonly Command[] = [serveCommand, configCommand, doctorCommand, eventsCommand];
+const COMMANDS: readonly Command[] = [
+  serveCommand,
+  configCommand,
+  importCommand,
+  exportCommand,
+  doctorCommand,
+  eventsCommand,
+];
 
 const code = await runCommandLine(
   'isthmus',

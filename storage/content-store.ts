@@ -63,6 +63,11 @@ export class ContentStore {
   readonly lowering: Lowering;
   /** Undefined when schema 1 is switched off. */
   readonly schema1: Schema1Forms | undefined;
+  readonly facts: FactStore;
+  /** Images that V1 clients pushed, without regard to who may see them. */
+  readonly explicit: ExplicitImages;
+  /** How V1 images come in. */
+  readonly pushes: V1Pushes;
   readonly #proofs: Proofs;
   readonly #parts: RepositoryParts;
   readonly #v1Parts: V1RepositoryParts;
@@ -93,6 +98,9 @@ export class ContentStore {
       ...(bridge.maxLayerRatio !== undefined && { maxRatio: bridge.maxLayerRatio }),
     });
     const explicit = new ExplicitImages(driver, cacheBytes);
+    this.facts = facts;
+    this.explicit = explicit;
+    this.pushes = new V1Pushes(driver, this.blobs, facts, explicit);
     this.lowering = new Lowering(driver, this.blobs, facts, bridge);
     this.lifting = new Lifting(driver, this.blobs, facts);
     if (bridge.schema1) this.schema1 = this.#openSchema1(facts, bridge.schema1.keyFile);
@@ -105,7 +113,7 @@ export class ContentStore {
       blobs: this.blobs,
       listings,
       explicit,
-      pushes: new V1Pushes(driver, this.blobs, facts, explicit),
+      pushes: this.pushes,
       lowering: this.lowering,
       repository: (name) => this.repository(name),
     });

@@ -88,4 +88,9 @@ export interface LocalFiles {
   send(path: string, range: ByteRange, out: Writable): Promise<void>;
   /** The name of the file that holds the content, for servers that send files themselves (X-Accel-Redirect). */
   filename(path: string): string;
+  /**
+   * Makes a file outside of the store the content at `path` by a hard link. False, and nothing is done, where that
+   * can't be: on another file system, over something stored, or without the right to it.
+   */
+  link?(filename: string, path: string): boolean;
 }

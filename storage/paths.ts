@@ -30,6 +30,8 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
  *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
  *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
+ *     imported-v1-trees                                              docker-registry trees that were brought in
+ *     spool/<id>/<n>                                                 entries of an archive while it is imported
  */
 const V2 = '/docker/registry/v2';
 const V1 = '/docker/registry/v1';
@@ -39,6 +41,9 @@ export const blobsRoot = `${V2}/blobs`;
 export const v1ImagesRoot = `${V1}/images`;
 /** Ours, for the whole store. */
 export const storeRecord = (name: string): string => `/docker/registry/isthmus/${name}`;
+export const importedTreesRecord = storeRecord('imported-v1-trees');
+/** Entries of archives that are being imported, each archive apart. */
+export const spoolsRoot = storeRecord('spool');
 
 const linkIn = (digest: Digest): string => `${algorithmOf(digest)}/${hexOf(digest)}/link`;
 const shard = (hex: string): string => `${hex.slice(0, 2)}/${hex}`;
@@ -91,7 +96,7 @@ export const v1RepositoryRecord = (name: RepositoryName, record: string): string
 export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
 export const v1ImageFile = (
   id: V1ImageId,
-  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock',
+  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock' | 'import',
 ): string => `${v1ImageDirectory(id)}/${file}`;
 /** `claimant` is the name of a path segment: letters and digits only. */
 export const v1StagingDirectory = (id: V1ImageId, claimant: string): string =>

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { BlobFacts, FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
@@ -23,6 +24,22 @@ interface Received {
   payload: string;
   tarsums: string[];
 }
+
+/** What was computed of a layer on the way in. */
+export interface ComputedSums {
+  payload: string;
+  /** Empty when the layer is no tar. */
+  tarsums: string[];
+}
+
+/** A layer that lies at hand: a local file, which is linked where it may be, or anything that can be read. */
+export type LayerAtHand = { filename: string; link: boolean } | { open(): Promise<Readable> };
+
+/** Brings its bytes to where the layer is staged, past the tap, and gives their number. */
+type Fill = (path: string, tap: (chunk: Buffer) => void | Promise<void>) => Promise<number>;
+
+/** No user name: those who import have a staging place of their own. */
+const IMPORTER = '\0import';
 
 /** A push in progress: JSON, then layer, then checksum (v1.md 1.6). Each user's lies apart until it is proved. */
 export class V1Pushes {
@@ -73,10 +90,79 @@ export class V1Pushes {
     try {
       const bytes = await this.#json(id, claimant);
       if (!bytes) throw storageError('IMAGE_UNKNOWN', 'Image not found');
-      await this.#stage(id, splitStaged(bytes).json, source, claimant);
+      const { json } = splitStaged(bytes);
+      const fill: Fill = (path, tap) => this.#driver.append(path, 0, source, tap);
+      await this.#stage(id, json, fill, claimant);
     } finally {
       await lease.release();
     }
+  }
+
+  /**
+   * Takes an image whole, from an old tree or an archive; everything under it is stored. `check` hears the sums and
+   * throws when they are wrong; nothing of the image is kept then. Gives how its bytes came. Throws IMAGE_EXISTS when
+   * another content has the id, UPLOAD_BUSY.
+   */
+  async take(
+    image: { id: V1ImageId; json: Buffer; ancestry: V1ImageId[] },
+    layer: LayerAtHand,
+    options: {
+      check?(sums: ComputedSums): void;
+      onBytes?(bytes: number): void;
+      /** The user who brings it; he may read it from then on. */
+      claimant?: string;
+    } = {},
+  ): Promise<'linked' | 'copied'> {
+    const { id, json, ancestry } = image;
+    const lease = await takeLease(this.#driver, v1ImageFile(id, 'import'));
+    if (!lease)
+      throw storageError('UPLOAD_BUSY', 'This image is being imported by another process');
+    try {
+      await this.#driver.delete(this.#directory(id, IMPORTER), { durable: false });
+      let linked = false;
+      const received = await this.#stage(
+        id,
+        json,
+        async (path, tap) => {
+          linked =
+            'filename' in layer &&
+            layer.link &&
+            this.#driver.local?.link?.(layer.filename, path) === true;
+          return this.#bring(layer, path, linked, async (chunk) => {
+            options.onBytes?.(chunk.length);
+            await tap(chunk);
+          });
+        },
+        IMPORTER,
+      );
+      options.check?.(received);
+      await this.#commit({ id, json, ancestry, received }, IMPORTER, options.claimant ?? '');
+      return linked ? 'linked' : 'copied';
+    } finally {
+      await this.#driver.delete(this.#directory(id, IMPORTER), { durable: false });
+      await lease.release();
+    }
+  }
+
+  async #bring(
+    layer: LayerAtHand,
+    path: string,
+    linked: boolean,
+    tap: (chunk: Buffer) => Promise<void>,
+  ): Promise<number> {
+    if (linked) {
+      let size = 0;
+      for await (const chunk of await this.#driver.read(path)) {
+        size += (chunk as Buffer).length;
+        await tap(chunk as Buffer);
+      }
+      return size;
+    }
+    const source =
+      'open' in layer
+        ? await layer.open()
+        : createReadStream(layer.filename, { highWaterMark: 256 * 1024 });
+    return this.#driver.append(path, 0, source, tap);
   }
 
   /**
@@ -95,11 +181,11 @@ export class V1Pushes {
       (sums.tarsum !== undefined && received.tarsums.includes(sums.tarsum));
     if (!right) throw storageError('IMAGE_INVALID', 'Checksum mismatch');
     const { json, ancestry } = splitStaged(bytes);
-    await this.#commit({ id, json, ancestry, received }, claimant);
+    await this.#commit({ id, json, ancestry, received }, claimant, claimant);
     await this.#driver.delete(this.#directory(id, claimant), { durable: false });
   }
 
-  async #stage(id: V1ImageId, json: Buffer, source: Readable, claimant: string): Promise<void> {
+  async #stage(id: V1ImageId, json: Buffer, fill: Fill, claimant: string): Promise<Received> {
     const layer = this.#file(id, claimant, 'layer');
     await this.#driver.delete(this.#file(id, claimant, 'received'), { durable: false });
     await this.#driver.delete(layer, { durable: false });
@@ -111,7 +197,7 @@ export class V1Pushes {
     });
     let size: number;
     try {
-      size = await this.#driver.append(layer, 0, source, (chunk) => {
+      size = await fill(layer, (chunk) => {
         payload.update(chunk);
         return digester.write(chunk);
       });
@@ -132,10 +218,12 @@ export class V1Pushes {
     await this.#driver.put(this.#file(id, claimant, 'received'), JSON.stringify(received), {
       durable: false,
     });
+    return received;
   }
 
   async #commit(
     push: { id: V1ImageId; json: Buffer; ancestry: V1ImageId[]; received: Received },
+    stagedBy: string,
     claimant: string,
   ): Promise<void> {
     const { id, json, ancestry, received } = push;
@@ -149,7 +237,7 @@ export class V1Pushes {
           throw storageError('IMAGE_EXISTS', 'Image already exists');
         }
       } else {
-        await this.#adopt(id, claimant, received);
+        await this.#adopt(id, stagedBy, received);
         const checksums = [received.payload, ...received.tarsums];
         await this.#images.put({ id, json, ancestry, layer: layerRecord(received), checksums });
       }

@@ -1,3 +1,4 @@
+import { hasCode } from '../../storage/errors.ts';
 import type { ChainImage } from '../../storage/lifting.ts';
 import type { Manifest } from '../../storage/manifest.ts';
 import {
@@ -34,7 +35,7 @@ export async function chooseForm(registry: Registry, request: FormRequest): Prom
   const { stored, accept } = request;
   const { mediaType } = stored.descriptor;
   if (stored.kind === 'schema1') return formOfSchema1(registry, request);
-  if (accept.names(mediaType) || accept.wildcard) return stored;
+  if (accept.names(mediaType) || (accept.wildcard && accept.takes(mediaType))) return stored;
   if (stored.kind === 'index') return formOfIndex(registry, request);
   if (mediaType === DOCKER_MANIFEST && accept.names(OCI_MANIFEST)) {
     const oci = await ociForm(registry, request);
@@ -129,7 +130,13 @@ async function makeSchema1(
   manifest: Manifest,
 ): Promise<Manifest | undefined> {
   const chain: ChainImage[] | undefined = await repository.v1.chainOf(tag);
-  return registry.content.schema1?.make(repository, tag, manifest, chain);
+  try {
+    return await registry.content.schema1?.make(repository, tag, manifest, chain);
+  } catch (error) {
+    // A disk without space is no reason to refuse a pull of what is stored.
+    if (hasCode(error, 'STORAGE_FULL')) return undefined;
+    throw error;
+  }
 }
 
 async function visibleChild(

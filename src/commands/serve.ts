@@ -2,6 +2,7 @@ import { announce } from '../banner.ts';
 import { describeFinding } from '../config/findings.ts';
 import { loadConfig } from '../config/load.ts';
 import { createLogger } from '../log.ts';
+import { warnOfOldTree } from '../old-tree-notice.ts';
 import { superviseUntilStopped } from '../workers.ts';
 import type { Command } from './command.ts';
 
@@ -21,6 +22,7 @@ export const serveCommand: Command = {
     process.on('uncaughtExceptionMonitor', (error) =>
       log.error('the process ends by a bug', { error }),
     );
+    await warnOfOldTree(config, log);
     await superviseUntilStopped(
       config,
       log,

@@ -24,6 +24,9 @@ export interface FilesystemOptions {
   fsync?: boolean;
 }
 
+/** What `link` may fail with where copying will do. */
+const REFUSED_LINKS = ['EXDEV', 'EPERM', 'EACCES', 'EMLINK', 'EEXIST', 'EROFS', 'ENOTSUP'];
+
 /** A lock file for compare-and-swap that nobody released within this time belongs to a dead process. */
 const LOCK_STALE_MS = 10_000;
 
@@ -46,6 +49,7 @@ export class FilesystemDriver implements StorageDriver {
       get: (path) => this.#get(path),
       send: (path, range, out) => this.#send(path, range, out),
       filename: (path) => this.#at(path),
+      link: (filename, path) => this.#link(filename, path),
     };
   }
 
@@ -205,6 +209,21 @@ export class FilesystemDriver implements StorageDriver {
       await sendFile(fd, range, out);
     } finally {
       fs.closeSync(fd);
+    }
+  }
+
+  #link(filename: string, path: string): boolean {
+    const target = this.#at(path);
+    try {
+      // A symbolic link would be linked itself, and content that can't be written can't be flushed either.
+      if (!fs.lstatSync(filename).isFile()) return false;
+      fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK);
+      makeDirectory(dirname(target));
+      fs.linkSync(filename, target);
+      return true;
+    } catch (error) {
+      if (REFUSED_LINKS.some((code) => isCode(error, code))) return false;
+      throw translate(error, path);
     }
   }
 

@@ -32,6 +32,7 @@ function load(port: number, clients: number, agent: Agent | false = false) {
   let running = true;
   const loop = async () => {
     while (running) {
+      await sleep(3);
       let tries = 0;
       while (!(await ask(port, agent)) && tries++ < 5) await sleep(20);
       if (tries === 0) counts.answered += 1;

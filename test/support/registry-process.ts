@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { after } from 'node:test';
 
 const MAIN = join(import.meta.dirname, '../../src/main.js');
 
@@ -25,6 +26,12 @@ export async function runProgram(
   return { code, ...output };
 }
 
+const started = new Set<ChildProcess>();
+// A test that fails leaves its registry behind, which would keep the runner waiting for ever.
+after(() => {
+  for (const child of started) child.kill('SIGKILL');
+});
+
 /** A registry in a process of its own, on a free port, with its content in memory. */
 export class RegistryProcess {
   readonly child: ChildProcess;
@@ -35,6 +42,8 @@ export class RegistryProcess {
   private constructor(child: ChildProcess) {
     this.child = child;
     this.output = collect(child);
+    started.add(child);
+    child.once('exit', () => started.delete(child));
     // Not its exit: only then is all output here.
     this.exited = once(child, 'close');
   }

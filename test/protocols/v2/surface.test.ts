@@ -56,7 +56,7 @@ describe('the V2 surface', () => {
         path: '/',
         expect: {
           status: 200,
-          body: '',
+          body: /docker-registry server/,
           headers: { 'cache-control': 'no-cache', 'docker-distribution-api-version': null },
         },
       },

@@ -1,0 +1,41 @@
+import type { Context } from 'koa';
+import type { RegistryError } from '../../storage/errors.ts';
+import { sendJson } from '../http.ts';
+import { ChallengeError, type ErrorCode } from '../registry.ts';
+
+/** Status of every error that these routes can meet; anything else is the registry's own fault. */
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  BLOB_UNKNOWN: 404,
+  DENIED: 403,
+  DIGEST_INVALID: 400,
+  IMAGE_EXISTS: 409,
+  IMAGE_INCOMPLETE: 409,
+  IMAGE_INVALID: 400,
+  IMAGE_UNKNOWN: 404,
+  MANIFEST_BLOB_UNKNOWN: 409,
+  MANIFEST_INVALID: 422,
+  MANIFEST_UNKNOWN: 404,
+  METHOD_NOT_ALLOWED: 405,
+  NAME_INVALID: 400,
+  NAME_UNKNOWN: 404,
+  NOT_FOUND: 404,
+  REQUEST_INVALID: 400,
+  STORAGE_FULL: 507,
+  TAG_INVALID: 400,
+  TAG_UNKNOWN: 404,
+  TOO_LARGE: 413,
+  TOOMANYREQUESTS: 429,
+  UNAUTHORIZED: 401,
+  UNAVAILABLE: 503,
+  UNSUPPORTED: 405,
+  UPLOAD_BUSY: 409,
+};
+
+/** Writes an error as `{"error": {code, message, detail}}`. */
+export function renderError(ctx: Context, error: RegistryError): void {
+  if (error instanceof ChallengeError) ctx.set(error.headers);
+  for (const header of ['Content-Disposition', 'Content-Length']) ctx.remove(header);
+  const { code, message, detail } = error;
+  const shown = { code, message, ...(detail !== undefined && { detail }) };
+  sendJson(ctx, STATUS[code as ErrorCode] ?? 500, { error: shown });
+}

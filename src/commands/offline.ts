@@ -1,0 +1,39 @@
+import type { ContentStore } from '../../storage/content-store.ts';
+import type { V1Reader } from '../../storage/v1-images.ts';
+import { describeFinding } from '../config/findings.ts';
+import { loadConfig } from '../config/load.ts';
+import { createLogger, type ProcessLogger } from '../log.ts';
+import { openContent } from '../open-registry.ts';
+import { type OptionValues, UsageError } from './command.ts';
+
+/** The option of every command that works on the store itself. */
+export const CONFIG_OPTION = { config: { type: 'string', short: 'c' } } as const;
+export const CONFIG_HELP = { config: 'the configuration, as `serve` takes it' };
+
+/** Who runs a command on the host may read everything. */
+export const OPERATOR: V1Reader = { unrestricted: true, mayPull: () => true, claimant: '' };
+
+/** Opens the configured store for one command and closes it after; a server may run on it meanwhile. */
+export async function withContent<T>(
+  options: OptionValues,
+  work: (content: ContentStore, log: ProcessLogger) => Promise<T>,
+): Promise<T> {
+  const { config, warnings } = loadConfig(textOption(options, 'config'), process.env);
+  const log = createLogger(config.log);
+  for (const warning of warnings) log.debug(describeFinding(warning));
+  if (config.storage.driver.kind === 'memory') {
+    throw new UsageError('the configured storage is memory, which ends with this command');
+  }
+  const content = openContent(config, log);
+  try {
+    return await work(content, log);
+  } finally {
+    await content.close();
+    log.flush();
+  }
+}
+
+export function textOption(options: OptionValues, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
