@@ -1,6 +1,6 @@
 import type { Context } from 'koa';
 import type { RegistryError } from '../../storage/errors.ts';
-import { ChallengeError, type ErrorCode } from '../registry.ts';
+import { type ErrorCode, RefusalError } from '../registry.ts';
 import { sendJson } from './json.ts';
 import { lingerBehind } from './lingering.ts';
 
@@ -44,7 +44,7 @@ const STATUS: Record<ErrorCode, number> = {
 export function renderError(ctx: Context, error: RegistryError): void {
   const status = STATUS[error.code as ErrorCode] ?? 500;
   if (status === 401) ctx.set('WWW-Authenticate', 'Token');
-  if (error instanceof ChallengeError) ctx.set(error.headers);
+  if (error instanceof RefusalError) ctx.set(error.headers);
   for (const header of ['ETag', 'Last-Modified', 'Accept-Ranges']) ctx.remove(header);
   sendJson(ctx, status, { error: status === 401 ? 'Requires authorization' : error.message });
   lingerBehind(ctx);

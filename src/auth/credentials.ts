@@ -59,7 +59,7 @@ function parseBasic(text: string): Credentials {
 function parseV1Tokens(text: string): Credentials {
   if (/^(\s*token)*\s*$/i.test(text)) return { kind: 'none' };
   const tokens: Map<string, string>[] = [];
-  for (const [, key = '', value = ''] of text.matchAll(/(\w+)\s*[:=]\s*"?([^",]*)/g)) {
+  for (const [, key = '', value = ''] of text.matchAll(/(?<!\w)(\w+)\s*[:=]\s*"?([^",]*)/g)) {
     const name = key.toLowerCase();
     if (tokens.length === 0 || tokens.at(-1)?.has(name)) tokens.push(new Map());
     if (tokens.length > MOST_V1_TOKENS) return { kind: 'unknown' };

@@ -148,10 +148,11 @@ export interface AuthServer {
   driver: StorageDriver;
 }
 
-/** A V2 registry with this access control on a free port; closed after the last test. */
+/** A registry with this access control on a free port; closed after the last test. */
 export async function startAuthServer(
   from: AccessSettings,
   driver: StorageDriver = memory(),
+  protocols = { v1: true, v2: true },
 ): Promise<AuthServer> {
   const content = new ContentStore(driver);
   const log = recordingLog();
@@ -168,7 +169,7 @@ export async function startAuthServer(
       deletion: true,
       v1: { endpoints: undefined, standalone: true },
     },
-    { protocols: { v1: false, v2: true }, endpoints: [access.middleware] },
+    { protocols, endpoints: [access.middleware] },
   );
   const server = createServer(app.callback()).listen(0, '127.0.0.1');
   await once(server, 'listening');
