@@ -10,12 +10,17 @@ import { type CorsOptions, cors } from './cors.ts';
 import type { Guard } from './guard.ts';
 import { requestLog } from './request-log.ts';
 import { routePath, withoutPrefix } from './route-path.ts';
+import { distrustOthers } from './trusted-proxies.ts';
 
 export interface AppOptions {
   /** Which protocols are served. */
   protocols: { v1: boolean; v2: boolean };
   /** Gets a line for each answered request. */
   accessLog?: AccessLog;
+  /** Stand on every answer, each as often as it has values (distribution's `http.headers`). */
+  headers?: Record<string, string[]>;
+  /** Who is believed about the client's address and host; `*` for anybody, which is the default. */
+  trustedProxies?: readonly string[];
   /** Undefined: pages of other origins stay out. */
   cors?: CorsOptions;
   /** Served beside the protocols, such as the token endpoint; each passes on what is not its own. */
@@ -29,7 +34,11 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
   const app = new Koa();
   app.proxy = true;
   app.silent = true;
+  const distrust = distrustOthers(options.trustedProxies ?? ['*']);
+  if (distrust) app.use(distrust);
   if (options.accessLog) app.use(requestLog(options.accessLog));
+  const headers = Object.entries(options.headers ?? {});
+  if (headers.length > 0) app.use(withHeaders(headers));
   if (options.cors) app.use(cors(options.cors));
   for (const endpoint of options.endpoints ?? []) app.use(endpoint);
   const protocols: Protocol[] = [];
@@ -45,6 +54,13 @@ export function createApp(registry: Registry, options: AppOptions): Koa {
     }
   });
   return app;
+}
+
+function withHeaders(headers: readonly [string, string[]][]): Koa.Middleware {
+  return (ctx, next) => {
+    for (const [name, values] of headers) ctx.set(name, values);
+    return next();
+  };
 }
 
 /** The path that @koa/router matches on, where it is not the one of the request. */

@@ -4,6 +4,7 @@ import { configCommand } from './commands/config.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand } from './commands/events.ts';
 import { exportCommand } from './commands/export.ts';
+import { garbageCollectCommand } from './commands/garbage-collect.ts';
 import { importCommand } from './commands/import.ts';
 import { serveCommand } from './commands/serve.ts';
 import { version } from './version.ts';
@@ -13,6 +14,7 @@ const COMMANDS: readonly Command[] = [
   configCommand,
   importCommand,
   exportCommand,
+  garbageCollectCommand,
   doctorCommand,
   eventsCommand,
 ];

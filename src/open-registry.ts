@@ -1,39 +1,62 @@
-import type { Logger, Registry } from '../protocols/registry.ts';
+import { resolve } from 'node:path';
+import type { Logger, Registry, V1Options } from '../protocols/registry.ts';
 import { parsePlatform } from '../storage/bridge/platform.ts';
 import { ContentStore } from '../storage/content-store.ts';
 import type { StorageDriver } from '../storage/driver.ts';
 import { createDriver, type DriverOptions } from '../storage/drivers/create-driver.ts';
 import type { ManifestPolicy } from '../storage/manifests.ts';
+import { type ConfiguredAccess, createAccessControl } from './auth/create-access-control.ts';
 import type { Config } from './config/config.ts';
 import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
 import type { DriverConfig } from './config/storage.ts';
-import { openAccess } from './open-access.ts';
 
 /** Wraps the driver in one that tells what it does. */
 type ObserveDriver = (driver: StorageDriver) => StorageDriver;
 
-/** Builds what the protocols are given: content and access control; events come from elsewhere. Throws when the store can't be opened. */
+/** What the protocols are given, but for the events, which come from elsewhere. */
+export type OpenedRegistry = Omit<Registry, 'events' | 'access'> & { access: ConfiguredAccess };
+
+/** Builds content and access control. Throws when the store can't be opened or a setting can't work. */
 export async function openRegistry(
   config: Config,
   log: Logger,
   observe: ObserveDriver = (driver) => driver,
-): Promise<Omit<Registry, 'events'>> {
-  const { http, pages, protocols, storage } = config;
+): Promise<OpenedRegistry> {
+  const { bridge, http, pages, protocols, storage } = config;
+  const content = openContent(config, log, observe);
   return {
-    content: openContent(config, log, observe),
-    access: openAccess,
+    content,
+    access: await createAccessControl(config, content.driver, log),
     limits: {
       manifestBytes: http.limits.manifestBytes,
       jsonBytes: http.limits.jsonBytes,
       catalogPage: pages.catalog,
       tagsPage: pages.tags,
+      layerBytes: bridge.maxLayerBytes,
     },
     urls: http.urls,
     log,
     readOnly: storage.readOnly,
     deletion: storage.delete,
-    v1: { endpoints: protocols.v1.registryEndpoints, standalone: protocols.v1.standalone },
+    v1: v1Options(config),
+    v2: { hideFromOldEngines: protocols.v2.hideFromOldEngines },
+  };
+}
+
+function v1Options({ protocols, search, source, storage }: Config): V1Options {
+  const { registryEndpoints, standalone, issue, debug } = protocols.v1;
+  const { driver, accelRedirect } = storage;
+  return {
+    endpoints: registryEndpoints,
+    standalone,
+    issue,
+    search: search.enabled,
+    ...(debug && source.flavor !== undefined && { flavor: source.flavor }),
+    ...(accelRedirect !== undefined &&
+      driver.kind === 'filesystem' && {
+        accelRedirect: { prefix: accelRedirect, root: resolve(driver.root) },
+      }),
   };
 }
 

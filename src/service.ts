@@ -7,6 +7,7 @@ import type { ProcessLogger } from './log.ts';
 import type { WorkerReport } from './metrics/worker-board.ts';
 import { Observability } from './observability.ts';
 import { openRegistry } from './open-registry.ts';
+import { UploadPurger } from './upload-purger.ts';
 
 /** Everything that answers requests, behind one function. */
 export interface Service {
@@ -28,9 +29,13 @@ export async function openService(config: Config, log: Logger): Promise<Service>
   const app = createApp(registry, {
     protocols: { v1: v1.enabled, v2: v2.enabled },
     accessLog,
-    endpoints: eyes.endpoints,
+    headers: config.http.headers,
+    trustedProxies: config.http.trustedProxies,
+    ...(config.cors && { cors: config.cors }),
+    endpoints: [...eyes.endpoints, opened.access.middleware],
     guards: eyes.guards,
   });
+  const purger = new UploadPurger(opened.content, config.storage.purge, log);
   const answer = app.callback();
   return {
     handler: eyes.handler((request, response) => {
@@ -42,6 +47,7 @@ export async function openService(config: Config, log: Logger): Promise<Service>
     },
     report: () => eyes.report(),
     close: async () => {
+      purger.close();
       await eyes.close();
       await registry.content.close();
       accessLog.flush();

@@ -63,14 +63,17 @@ export class V1View implements V1Images {
 
   async image(id: V1ImageId, reader: V1Reader): Promise<V1Image> {
     const image = await this.find(id, reader);
-    if (image) return image;
+    if (image && (image.origin === 'virtual' || (await this.#isHeld(id, reader)))) return image;
     if (await this.#pushes.inProgress(id, reader.claimant)) {
       throw storageError('IMAGE_INCOMPLETE', 'Image is being uploaded, retry later');
     }
     throw storageError('IMAGE_UNKNOWN', 'Image not found');
   }
 
-  /** The image, if it is complete and the reader may read it. */
+  /**
+   * The image, if it is complete and the reader may build on it or tag it: whoever proved once to have an image may,
+   * also before a repository holds it. Reading it takes more, see `image`.
+   */
   async find(id: V1ImageId, reader: V1Reader): Promise<V1Image | undefined> {
     const explicit = await this.#explicit.get(id);
     const virtual = await this.#virtual(id, reader);
@@ -108,7 +111,6 @@ export class V1View implements V1Images {
 
   /** As `findChain`; throws IMAGE_UNKNOWN when an image is missing. */
   async chain(id: V1ImageId, reader: V1Reader): Promise<ChainImage[]> {
-    await this.image(id, reader);
     const chain = await this.findChain(id, reader);
     if (chain) return chain;
     throw storageError('IMAGE_UNKNOWN', 'Image not found', { detail: `below ${id}` });
@@ -226,9 +228,14 @@ export class V1View implements V1Images {
   }
 
   async #mayRead(id: V1ImageId, reader: V1Reader): Promise<boolean> {
-    if (reader.unrestricted) return true;
-    if ((await this.#visible(v1HoldersRoot(id), reader)).length > 0) return true;
+    if (await this.#isHeld(id, reader)) return true;
     return this.#pushes.hasClaim(id, reader.claimant);
+  }
+
+  /** Whether a repository that the reader may pull from holds the image. */
+  async #isHeld(id: V1ImageId, reader: V1Reader): Promise<boolean> {
+    if (reader.unrestricted) return true;
+    return (await this.#visible(v1HoldersRoot(id), reader)).length > 0;
   }
 
   async #virtual(id: V1ImageId, reader: V1Reader): Promise<Virtual | undefined> {

@@ -68,12 +68,12 @@ async function putChecksum(ctx: Context, registry: Registry): Promise<void> {
   const request = await enterImage(ctx, registry, 'push');
   const sums = sumsOf(ctx);
   await registry.content.v1.putChecksum(request.id, sums, request.reader);
-  const { layer } = await registry.content.v1.image(request.id, request.reader);
+  const layer = (await registry.content.v1.find(request.id, request.reader))?.layer;
   report(ctx, registry, request, 'push', {
     imageId: request.id,
     mediaType: 'application/octet-stream',
-    size: layer.size,
-    ...(layer.blob && { digest: layer.blob }),
+    ...(layer && { size: layer.size }),
+    ...(layer?.blob && { digest: layer.blob }),
   });
   sendJson(ctx, 200, true);
 }

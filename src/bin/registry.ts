@@ -1,28 +1,27 @@
 #!/usr/bin/env node
 import { type Command, runCommandLine, UsageError } from '../commands/command.ts';
+import { garbageCollectCommand } from '../commands/garbage-collect.ts';
 import { serveCommand } from '../commands/serve.ts';
 import { version } from '../version.ts';
 
 /** distribution's command line (v2.md 5.1): the configuration must be named. */
-const serve: Command = {
-  ...serveCommand,
-  usage: 'CONFIG',
-  async run(operands, options) {
-    if (operands[0] === undefined && !process.env.REGISTRY_CONFIGURATION_PATH) {
-      throw new UsageError('configuration error: configuration path unspecified');
-    }
-    return serveCommand.run(
-      [operands[0] ?? process.env.REGISTRY_CONFIGURATION_PATH ?? ''],
-      options,
-    );
-  },
-};
+function withNamedConfig(command: Command): Command {
+  return {
+    ...command,
+    usage: command.usage.replace('[CONFIG]', 'CONFIG'),
+    async run(operands, options) {
+      const path = operands[0] ?? process.env.REGISTRY_CONFIGURATION_PATH;
+      if (!path) throw new UsageError('configuration error: configuration path unspecified');
+      return command.run([path], options);
+    },
+  };
+}
 
 const code = await runCommandLine(
   'registry',
   `registry isthmus ${version()}`,
   'Isthmus under the command line of distribution.',
-  [serve],
+  [withNamedConfig(serveCommand), withNamedConfig(garbageCollectCommand)],
   process.argv.slice(2),
 );
 process.exit(code);

@@ -14,11 +14,6 @@ const LATER: { path: string; given: (config: Config) => boolean; effect: string 
     effect: 'descriptors are cached in memory, not in Redis',
   },
   {
-    path: 'cors.origins',
-    given: (c) => c.cors !== undefined,
-    effect: 'answers carry no CORS headers',
-  },
-  {
     path: 'email_exceptions.smtp_host',
     given: (c) => c.mail !== undefined,
     effect: 'no mail is sent',

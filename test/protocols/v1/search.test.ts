@@ -14,7 +14,7 @@ describe('V1 search', () => {
   let server: RunningRegistry;
   before(async () => {
     server = await startRegistry((registry) => {
-      registry.content.catalog.all = async () => NAMES;
+      registry.content.catalog.ofBothProtocols = async () => NAMES;
     });
   });
   after(() => server.close());
@@ -118,7 +118,7 @@ describe('V1 search with accounts', () => {
   let server: RunningRegistry;
   before(async () => {
     server = await startRegistry((registry) => {
-      registry.content.catalog.all = async () => NAMES;
+      registry.content.catalog.ofBothProtocols = async () => NAMES;
       registry.access = testAccounts();
     });
   });

@@ -326,10 +326,10 @@ describe('V1 tags', () => {
   it('asks the store for the image of the engine that asks', async () => {
     const seen: unknown[] = [];
     const { v1 } = server.registry.content.repository('team/app' as never);
-    const tag = v1.tag.bind(v1);
-    v1.tag = (name, platform) => {
-      seen.push(platform);
-      return tag(name, platform);
+    const view = v1.view.bind(v1);
+    v1.view = (name, viewer) => {
+      seen.push(viewer?.platform);
+      return view(name, viewer);
     };
     const path = '/v1/repositories/team/app/tags/v1';
     await send(server.url, { path, headers: { 'user-agent': ENGINE } });

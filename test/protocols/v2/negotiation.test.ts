@@ -146,7 +146,7 @@ describe('which form of a manifest a client gets', () => {
 
   it('tells caches that the answer for a tag depends on Accept', async () => {
     const answer = await send(`${server.url}/v2/repo/manifests/list`);
-    check(answer, { status: 200, headers: { vary: 'Accept' } });
+    check(answer, { status: 200, headers: { vary: 'Accept, User-Agent' } });
   });
 
   it('reads several Accept lines as one list', async () => {

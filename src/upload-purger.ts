@@ -1,0 +1,52 @@
+import type { Logger } from '../protocols/registry.ts';
+import type { ContentStore } from '../storage/content-store.ts';
+import { takeLease } from '../storage/lease.ts';
+import { storeRecord } from '../storage/paths.ts';
+import { purgeUploads } from '../storage/upload-purge.ts';
+import type { PurgeConfig } from './config/storage.ts';
+
+/** The first look comes at some time within the first hour, so that nodes started together don't all look at once. */
+const FIRST_WITHIN_MS = 59 * 60 * 1000;
+/** The longest time that a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Drops abandoned uploads now and then (distribution's `uploadpurging`); one worker or node at a time. */
+export class UploadPurger {
+  readonly #content: ContentStore;
+  readonly #config: PurgeConfig;
+  readonly #log: Logger;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(content: ContentStore, config: PurgeConfig, log: Logger) {
+    this.#content = content;
+    this.#config = config;
+    this.#log = log;
+    if (config.enabled) this.#wait(Math.random() * FIRST_WITHIN_MS);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #wait(ms: number): void {
+    this.#timer = setTimeout(() => void this.#run(), Math.min(ms, MAX_TIMER_MS));
+    this.#timer.unref();
+  }
+
+  async #run(): Promise<void> {
+    const { ageSeconds, intervalSeconds, dryRun } = this.#config;
+    try {
+      const lease = await takeLease(this.#content.driver, storeRecord('upload-purge'));
+      if (lease) {
+        const purged = await purgeUploads(this.#content, { ageMs: ageSeconds * 1000, dryRun });
+        await lease.release();
+        if (purged.length > 0) {
+          this.#log.info('abandoned uploads removed', { count: purged.length, dryRun });
+        }
+      }
+    } catch (error) {
+      this.#log.warn('abandoned uploads not removed', { error });
+    }
+    this.#wait(intervalSeconds * 1000);
+  }
+}
