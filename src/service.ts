@@ -49,7 +49,7 @@ export async function openService(config: Config, log: Logger): Promise<Service>
     close: async () => {
       purger.close();
       await eyes.close();
-      await registry.content.close();
+      await opened.close();
       accessLog.flush();
     },
   };
