@@ -3,6 +3,7 @@ import type { Logger } from '../protocols/registry.ts';
 import { createAccessLog } from './access-log.ts';
 import { createApp } from './app.ts';
 import type { Config } from './config/config.ts';
+import { ErrorReports } from './error-reports/error-reports.ts';
 import type { ProcessLogger } from './log.ts';
 import type { WorkerReport } from './metrics/worker-board.ts';
 import { Observability } from './observability.ts';
@@ -20,7 +21,9 @@ export interface Service {
 }
 
 /** Opens the registry that `config` describes. Fails when its storage can't be used. */
-export async function openService(config: Config, log: Logger): Promise<Service> {
+export async function openService(config: Config, ownLog: Logger): Promise<Service> {
+  const reports = await ErrorReports.open(config, ownLog);
+  const log = reports?.watching(ownLog) ?? ownLog;
   const accessLog = createAccessLog(config.log.access);
   const eyes = await Observability.open(config, log);
   const opened = await openRegistry(config, log, eyes.driver);
@@ -50,6 +53,7 @@ export async function openService(config: Config, log: Logger): Promise<Service>
       purger.close();
       await eyes.close();
       await opened.close();
+      await reports?.close();
       accessLog.flush();
     },
   };

@@ -33,6 +33,8 @@ export interface Config {
   proxy: ProxyConfig | undefined;
   cors: CorsConfig | undefined;
   mail: MailConfig | undefined;
+  /** URL that unexpected errors are posted to; whoever knows it may post there. */
+  errorWebhook: string | undefined;
 }
 
 /** Where a configuration came from. */

@@ -9,11 +9,6 @@ const LATER: { path: string; given: (config: Config) => boolean; effect: string 
     effect: 'nothing is fetched from upstream',
   },
   {
-    path: 'email_exceptions.smtp_host',
-    given: (c) => c.mail !== undefined,
-    effect: 'no mail is sent',
-  },
-  {
     path: 'privileged_key',
     given: (c) => c.protocols.v1.privilegedKeyFile !== undefined,
     effect: 'no X-Signature is accepted',

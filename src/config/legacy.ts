@@ -65,7 +65,8 @@ const DRIVER_NAMES: Record<string, string> = {
 
 const OBSOLETE: Record<string, string> = {
   sqlalchemy_index_database: 'the search index needs no database',
-  bugsnag: 'errors are in the log, and mailed when email_exceptions is set',
+  bugsnag:
+    'errors are in the log, mailed when email_exceptions is set, posted when exceptions.webhook is',
   extensions: 'Python extensions can not be loaded',
   boto_debug: 'it steered a Python library',
   boto_calling_format: 'set storage.s3.forcepathstyle instead',

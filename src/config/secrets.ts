@@ -19,6 +19,8 @@ const SECRETS = new Set([
   'apikey',
   'sentinelpassword',
   'gssecretkey',
+  'webhook',
+  'errorwebhook',
 ]);
 
 export function isSecretKey(key: string): boolean {

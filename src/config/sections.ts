@@ -6,6 +6,7 @@ import { readBridge, readPages, readProtocols, readValidation } from './protocol
 import type { Section } from './reader.ts';
 import {
   readCors,
+  readErrorWebhook,
   readHealth,
   readMail,
   readNotifications,
@@ -45,6 +46,7 @@ export function readSections(root: Section, source: ConfigSource, defaults: Defa
     proxy: readProxy(root),
     cors: readCors(root),
     mail: readMail(root),
+    errorWebhook: readErrorWebhook(root),
   };
   warnOfLaterWork(root, config);
   root.finish();

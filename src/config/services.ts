@@ -71,7 +71,7 @@ export interface MailConfig {
   port: number;
   login: string | undefined;
   password: string | undefined;
-  /** Whether TLS is spoken from the first byte. Default false. */
+  /** Whether TLS is demanded: from the first byte on port 465, by STARTTLS elsewhere. Default false. */
   secure: boolean;
   from: string;
   to: string;
@@ -248,6 +248,11 @@ export function readMail(root: Section): MailConfig | undefined {
     to: mail.string('to_addr', 'noise+dockerregistry@localdomain.local'),
   };
   return host === undefined ? undefined : { host, ...read };
+}
+
+/** `exceptions.webhook`: a URL that unexpected errors are posted to. */
+export function readErrorWebhook(root: Section): string | undefined {
+  return root.section('exceptions').url('webhook');
 }
 
 /** The section `cors`; on when `origins` is set. */

@@ -135,6 +135,7 @@ test('shows no secret', () => {
   redis: {addr: "h:1", password: SECRET5}
   proxy: {remoteurl: "https://user:SECRET6@host", username: u, password: SECRET7}
   email_exceptions: {smtp_host: h, smtp_password: SECRET8}
+  exceptions: {webhook: "https://h/SECRET0"}
   notifications: {endpoints: [{name: n, url: "http://a", headers: {authorization: [SECRET9]}}]}
 `;
   const { config } = read(text);
