@@ -56,6 +56,8 @@ export interface Session {
   may(access: Access): boolean;
   /** For a V1 session token: the only repository it speaks for. */
   repository?: string;
+  /** The only V1 images that it may bring, where an outside index has said which belong to the repository. */
+  images?: ReadonlySet<string>;
 }
 
 /** Decides who may do what. Implemented in src/auth. */

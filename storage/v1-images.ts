@@ -29,7 +29,7 @@ export interface V1Image {
 
 /**
  * Whose eyes the store sees through: which repositories the session may pull from, and whose unfinished pushes it
- * may continue (a user name; '' for anonymous clients).
+ * may continue (a user name, or what stands for one; '' for anonymous clients).
  */
 export interface V1Reader {
   /** There are no accounts: everything may be read. */

@@ -2,11 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import { type Readable, Transform } from 'node:stream';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
+import { parseImageJson } from '../../storage/v1-json.ts';
 import type { V1Sums } from '../../storage/v1-store.ts';
 import { readBody } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { sendJson } from './json.ts';
-import { enterImage, imagesOf, report } from './session.ts';
+import { enterImage, imagesOf, report, requireListed } from './session.ts';
 
 /** Writing images: JSON, then layer, then checksum (v1.md 1.6). */
 export function imagePushRoutes(router: Router, registry: Registry): void {
@@ -17,8 +18,10 @@ export function imagePushRoutes(router: Router, registry: Registry): void {
 
 /** Read raw: the payload sum covers these very bytes. */
 async function putJson(ctx: Context, registry: Registry): Promise<void> {
-  const { id, reader } = await enterImage(ctx, registry, 'push');
+  const { id, reader, session } = await enterImage(ctx, registry, 'push');
   const json = await readBody(ctx.req, registry.limits.jsonBytes);
+  parseImageJson(json, id);
+  requireListed(session, id);
   await imagesOf(registry).putJson(id, json, reader);
   sendJson(ctx, 200, true);
 }

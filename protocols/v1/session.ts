@@ -129,13 +129,31 @@ function requirePusher(registry: Registry, session: Session): void {
   if (!allowed) throw registryError('UNAUTHORIZED', 'this session may not push');
 }
 
+/**
+ * Throws IMAGE_INVALID for an image that an outside index does not know of: the list that it was sent at the beginning
+ * of the push has all of them (v1.md 1.2).
+ */
+export function requireListed({ images }: Session, id: V1ImageId): void {
+  if (images === undefined || images.has(id)) return;
+  throw registryError('IMAGE_INVALID', 'This image does not belong to the repository');
+}
+
 function readerOf(registry: Registry, session: Session): V1Reader {
   return {
     unrestricted: !registry.access.accounts,
     mayPull: (name) => session.may({ type: 'repository', name, action: 'pull' }),
     ...(session.repository !== undefined && { only: session.repository }),
-    claimant: session.user ?? '',
+    claimant: claimantOf(session),
   };
+}
+
+/**
+ * In whose name images are pushed: the user's, or that of the repository which a token without a user speaks for, so that
+ * later layers of a push find the earlier ones. No user has such a name.
+ */
+function claimantOf({ user, repository }: Session): string {
+  if (user !== undefined) return user;
+  return repository === undefined ? '' : `\0repository ${repository}`;
 }
 
 /** Who looks at tags: an engine of some platform gets that platform's image of an index. */

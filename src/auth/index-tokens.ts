@@ -23,6 +23,11 @@ interface IndexToken {
   access: V1Access;
 }
 
+/** A token that the index calls good, with the images that it says are the repository's. */
+interface GoodToken extends IndexToken {
+  images: ReadonlySet<string>;
+}
+
 export interface IndexTokenParts {
   /** URL of the index, without a slash at its end. */
   endpoint: string;
@@ -41,7 +46,7 @@ export interface IndexTokenParts {
 export class IndexTokenAccess implements AccessControl {
   readonly accounts = true;
   readonly #parts: IndexTokenParts;
-  readonly #known = new CredentialCache<IndexToken>();
+  readonly #known = new CredentialCache<GoodToken>();
 
   constructor(parts: IndexTokenParts) {
     this.#parts = parts;
@@ -55,11 +60,10 @@ export class IndexTokenAccess implements AccessControl {
     const token = fields && tokenOf(fields);
     if (token === undefined) throw challenge(wanted);
     const now = (this.#parts.now ?? Date.now)();
-    const known = this.#known.resolve(authorization, now, async () =>
-      (await this.#isGood(token, authorization))
-        ? { value: token, until: now + BELIEVED_MS }
-        : undefined,
-    );
+    const known = this.#known.resolve(authorization, now, async () => {
+      const images = await this.#images(token, authorization);
+      return images && { value: { ...token, images }, until: now + BELIEVED_MS };
+    });
     return known instanceof Promise
       ? known.then((found) => settle(found, wanted))
       : settle(known, wanted);
@@ -75,8 +79,11 @@ export class IndexTokenAccess implements AccessControl {
     );
   }
 
-  /** Throws UNAVAILABLE when the index gives no answer. */
-  async #isGood({ repository }: IndexToken, authorization: string): Promise<boolean> {
+  /** The repository's images, if the index takes the token. Throws UNAVAILABLE when it gives no answer. */
+  async #images(
+    { repository }: IndexToken,
+    authorization: string,
+  ): Promise<ReadonlySet<string> | undefined> {
     const url = `${this.#parts.endpoint}/v1/repositories/${repository}/images`;
     try {
       // A redirect would carry the client's credentials to another host.
@@ -88,9 +95,9 @@ export class IndexTokenAccess implements AccessControl {
       if (answer.status !== 200) {
         await answer.body?.cancel();
         if (answer.status >= 500) throw new Error(`status ${answer.status}`);
-        return false;
+        return undefined;
       }
-      return isImageList(await readText(answer));
+      return imagesIn(await readText(answer));
     } catch (error) {
       this.#parts.log.warn('the index did not answer', { url, error: String(error) });
       throw registryError('UNAVAILABLE', 'the index that checks tokens did not answer; try again', {
@@ -105,16 +112,17 @@ function tokenOf({ repository = '', access }: V1TokenFields): IndexToken | undef
   return twoParts && isAccess(access) ? { repository, access } : undefined;
 }
 
-function settle(token: IndexToken | undefined, wanted: readonly Access[]): Session {
+function settle(token: GoodToken | undefined, wanted: readonly Access[]): Session {
   if (token === undefined) throw challenge(wanted);
   // In V1 the long form `library/x` and `x` are one repository; the route has found out which one is stored.
-  const { repository: long, access } = token;
+  const { repository: long, access, images } = token;
   const short = long.replace(/^library\//, '');
   const named = wanted.find((each) => each.type === 'repository' && each.name === long);
   const repository = named === undefined ? short : long;
   const session: Session = {
     user: undefined,
     repository,
+    images,
     may: (each) => isWithin({ repository, access }, each),
   };
   if (!wanted.every((each) => session.may(each))) throw challenge(wanted);
@@ -140,11 +148,13 @@ async function readText(answer: Response): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-function isImageList(text: string): boolean {
+function imagesIn(text: string): ReadonlySet<string> | undefined {
   try {
     const list: unknown = JSON.parse(text);
-    return Array.isArray(list) && list.every((image) => typeof image?.id === 'string');
+    if (!Array.isArray(list)) return undefined;
+    const ids: unknown[] = list.map((image) => image?.id);
+    return ids.every((id) => typeof id === 'string') ? new Set(ids) : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

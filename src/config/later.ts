@@ -8,11 +8,6 @@ const LATER: { path: string; given: (config: Config) => boolean; effect: string 
     given: (c) => c.proxy !== undefined,
     effect: 'nothing is fetched from upstream',
   },
-  {
-    path: 'privileged_key',
-    given: (c) => c.protocols.v1.privilegedKeyFile !== undefined,
-    effect: 'no X-Signature is accepted',
-  },
 ];
 
 /** One warning for each setting in use that this version reads without acting upon it. */

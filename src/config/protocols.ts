@@ -18,8 +18,6 @@ export interface V1Config {
   indexEndpoint: string;
   /** Not standalone, and yet no token is checked. Default false. */
   disableTokenAuth: boolean;
-  /** Path of a public key whose X-Signature may do everything; undefined for none. */
-  privilegedKeyFile: string | undefined;
   /** Value of `X-Docker-Endpoints`; undefined: the Host header of the request. */
   registryEndpoints: string | undefined;
   /** Body of `GET /`. Default "docker-registry server". */
@@ -116,13 +114,18 @@ function readV1(v1: Section): V1Config {
     tagsCacheSeconds: mirroring.duration('tags_cache_ttl', 172_800),
   };
   const standalone = v1.node('standalone');
+  if (v1.node('privileged_key') !== undefined) {
+    v1.warning(
+      'privileged_key',
+      'ignored: X-Signature is accepted from nobody, as in docker-registry 0.9, where it could be replayed; give an account the rights instead',
+    );
+  }
   return {
     enabled: v1.boolean('enabled', true),
     standalone: v1.boolean('standalone', true),
     standaloneSaid: standalone !== undefined && standalone.origin.kind !== 'default',
     indexEndpoint: v1.url('index_endpoint') ?? 'https://index.docker.io',
     disableTokenAuth: v1.boolean('disable_token_auth', false),
-    privilegedKeyFile: v1.string('privileged_key'),
     registryEndpoints: v1.string('registry_endpoints'),
     issue: v1.string('issue', '"docker-registry server"'),
     debug: v1.boolean('debug', false),

@@ -284,3 +284,9 @@ for (const text of [
     assert.deepEqual(warningsOf(loaded), [' no meaning here, ignored: --preload']);
   });
 }
+
+test("says that docker-registry's privileged key opens nothing", () => {
+  const warnings = warningsOf(flavor('privileged_key: /etc/key.pem'));
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? '', /^privileged_key ignored: X-Signature is accepted from nobody/);
+});
