@@ -105,9 +105,10 @@ export const v1ImageFile = (
   id: V1ImageId,
   file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock' | 'import',
 ): string => `${v1ImageDirectory(id)}/${file}`;
+export const v1StagingRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/staging`;
 /** `claimant` is the name of a path segment: letters and digits only. */
 export const v1StagingDirectory = (id: V1ImageId, claimant: string): string =>
-  `${v1ImageDirectory(id)}/staging/${claimant}`;
+  `${v1StagingRoot(id)}/${claimant}`;
 export const v1StagingFile = (
   id: V1ImageId,
   claimant: string,
