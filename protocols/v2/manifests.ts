@@ -37,11 +37,11 @@ function parseWanted(text: string, name: string): Reference {
 }
 
 /** `GET` and `HEAD /v2/<name>/manifests/<reference>` (end-3, v2.md 1.8). */
-async function getManifest(ctx: Context, registry: Registry): Promise<void> {
+export async function getManifest(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, ['pull']);
   const { repository } = request;
   const reference = parseWanted(String(ctx.params.reference), repository.name);
-  const accept = new Accept(ctx.req.headers.accept);
+  const accept = Accept.of(ctx.req.headers.accept);
   const stored = await find(registry, request, reference);
   const { tag } = reference;
   const manifest =
