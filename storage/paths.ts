@@ -29,7 +29,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     blobs/<alg>/<hh>/<hex>/{facts,tar}                             encoding and diff ID of a blob; digest of its plain tar
  *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
  *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
- *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
+ *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations, events
  */
 const V2 = '/docker/registry/v2';
 const V1 = '/docker/registry/v1';
