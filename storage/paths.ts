@@ -35,6 +35,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
  *     imported-v1-trees                                              docker-registry trees that were brought in
  *     spool/<id>/<n>                                                 entries of an archive while it is imported
+ *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations, events
  */
 const V2 = '/docker/registry/v2';
 const V1 = '/docker/registry/v1';
