@@ -73,14 +73,18 @@ export class Lowering {
     this.#options = options;
   }
 
-  /** The image manifest that V1 clients see of this one: itself, or one platform of an index (bridge.md 3.1). */
+  /**
+   * The image manifest that V1 clients see of this one: itself, or one platform of an index (bridge.md 3.1). With
+   * `only` there is no other than the agent's platform.
+   */
   async pick(
     repository: Repository,
     manifest: Manifest,
     agent: Platform | undefined,
+    only = false,
   ): Promise<Manifest | undefined> {
     if (manifest.kind !== 'index') return manifest.kind === 'image' ? manifest : undefined;
-    const wishes = this.#options.platforms(repository.name);
+    const wishes = only ? [] : this.#options.platforms(repository.name);
     const picked = await pickManifest(manifest.bytes, agent ? [agent, ...wishes] : wishes, {
       index: async (digest) => (await repository.manifests.get(digest))?.bytes,
       platform: async (digest) => this.#platformOf(await repository.manifests.get(digest)),
