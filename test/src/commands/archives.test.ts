@@ -1,39 +1,13 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { startIsthmus } from '../../support/child-server.ts';
 import { request } from '../../support/http-client.ts';
 import { makeV1Chain } from '../../support/images.ts';
+import { isthmus } from '../../support/isthmus-command.ts';
 import { OldTree } from '../../support/old-tree.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
-
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
-
-interface Ran {
-  code: number | null;
-  out: Buffer;
-  err: string;
-}
-
-/** Runs the command line over a store; neither stream is a terminal. */
-async function isthmus(store: string, args: string[], input?: Buffer): Promise<Ran> {
-  const child = spawn(process.execPath, ['--enable-source-maps', MAIN, ...args], {
-    env: { ...process.env, STORAGE_PATH: store },
-  });
-  const out: Buffer[] = [];
-  let err = '';
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => {
-    err += chunk.toString();
-  });
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(input);
-  const code = await new Promise<number | null>((done) => child.on('close', done));
-  return { code, out: Buffer.concat(out), err };
-}
 
 function oldTree(context: TestContext): { root: string; top: string; layers: number } {
   const tree = new OldTree(temporaryDirectory(context));
