@@ -85,14 +85,19 @@ export class Lowering {
     this.#options = options;
   }
 
-  /** The image manifest that V1 clients see of this one: itself, or one platform of an index (bridge.md 3.1). */
+  /**
+   * The image manifest that V1 clients see of this one: itself, or one platform of an index (bridge.md 3.1). With
+   * `only` there is no other than the agent's platform.
+   */
   async pick(
     repository: Repository,
     manifest: Manifest,
     agent: Platform | undefined,
+    only = false,
   ): Promise<Manifest | undefined> {
     if (manifest.kind !== 'index') return manifest.kind === 'image' ? manifest : undefined;
-    const picked = await pickManifest(manifest.bytes, this.#wishes(repository, agent), {
+    const wishes = only ? (agent ? [agent] : []) : this.#wishes(repository, agent);
+    const picked = await pickManifest(manifest.bytes, wishes, {
       index: async (digest) => (await repository.manifests.get(digest))?.bytes,
       platform: async (digest) => this.#platformOf(await repository.manifests.get(digest)),
     });

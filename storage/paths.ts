@@ -32,10 +32,9 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     chains/<hh>/<hex>                                              the layer that a proved image has at this chain ID
  *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
  *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
- *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
+ *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations, events
  *     imported-v1-trees                                              docker-registry trees that were brought in
  *     spool/<id>/<n>                                                 entries of an archive while it is imported
- *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations, events
  */
 const V2 = '/docker/registry/v2';
 const V1 = '/docker/registry/v1';
