@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import type { StorageDriver } from '../../storage/driver.ts';
+import { MemoryDriver } from '../../storage/drivers/memory.ts';
 import {
   BridgeClient,
   type ChainImage,
@@ -346,4 +348,41 @@ describe('a layer that unpacks to too much', () => {
       }
     });
   }
+});
+
+describe('a V1 tag while the store fails to make its V2 form', () => {
+  it('is written all the same, and has the form at the next V2 pull', async () => {
+    const memory = new MemoryDriver();
+    let broken = true;
+    const driver = new Proxy<StorageDriver>(memory, {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key, target);
+        if (key !== 'put' || typeof value !== 'function') {
+          return typeof value === 'function' ? value.bind(target) : value;
+        }
+        return async (path: string, ...rest: unknown[]) => {
+          if (broken && path.endsWith('/forms')) throw new Error('the disk had a bad day');
+          return value.call(target, path, ...rest);
+        };
+      },
+    });
+    const reasons: string[] = [];
+    const server = await startServer({
+      storage: driver,
+      content: { bridge: { onNotLifted: (_name, _id, reason) => reasons.push(reason) } },
+    });
+    try {
+      const client = new BridgeClient(() => server.url);
+      const image = jsonImage(hex('bad day'));
+      await client.pushV1('bad/day', 'v1', [image]);
+      assert.deepEqual(reasons, ['failed: Error: the disk had a bad day']);
+      assert.equal(await client.v1Tag('bad/day', 'v1'), image.id);
+      broken = false;
+      assert.ok(await client.digestOf('bad/day', 'v1'));
+      assert.equal(await client.v1Tag('bad/day', 'v1'), image.id);
+      assert.deepEqual(await client.v2Tags('bad/day'), ['v1']);
+    } finally {
+      await server.close();
+    }
+  });
 });

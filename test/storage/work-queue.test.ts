@@ -6,7 +6,7 @@ import { type Urgency, WorkQueue } from '../../storage/work-queue.ts';
 class Bench {
   readonly started: string[] = [];
   readonly #ends = new Map<string, () => void>();
-  readonly #queue = new WorkQueue<string>({ waiting: 2, background: 1 });
+  readonly #queue = new WorkQueue<string>({ waiting: 2, listed: 1, background: 1 });
 
   ask(key: string, urgency: Urgency): Promise<string> {
     return this.#queue.run(key, urgency, () => {
@@ -64,6 +64,19 @@ describe('a work queue', () => {
     assert.equal(await third, 'third');
   });
 
+  it('begins what one client waits for before what makes a list longer', async () => {
+    const bench = new Bench();
+    for (const key of ['a', 'b', 'c']) void bench.ask(key, 'listed');
+    void bench.ask('now', 'waiting');
+    void bench.ask('c', 'waiting');
+    assert.deepEqual(bench.started, ['a', 'now', 'c']);
+    await bench.end('a');
+    assert.deepEqual(bench.started, ['a', 'now', 'c'], 'the list goes on once nobody waits');
+    await bench.end('now');
+    await bench.end('c');
+    assert.deepEqual(bench.started, ['a', 'now', 'c', 'b']);
+  });
+
   it('does no more of either kind at a time than it has places', async () => {
     const bench = new Bench();
     for (const key of ['a', 'b', 'c']) void bench.ask(key, 'waiting');
@@ -73,7 +86,7 @@ describe('a work queue', () => {
   });
 
   it('goes on after a piece that fails, which its askers hear of', async () => {
-    const queue = new WorkQueue<string>({ waiting: 1, background: 1 });
+    const queue = new WorkQueue<string>({ waiting: 1, listed: 1, background: 1 });
     const failing = queue.run('a', 'waiting', () => Promise.reject(new Error('no')));
     const next = queue.run('b', 'waiting', async () => 'done');
     await assert.rejects(failing, /no/);
