@@ -96,7 +96,7 @@ export const v1Schema1 = (name: RepositoryName, digest: Digest): string =>
 export const v1RepositoryRecord = (name: RepositoryName, record: string): string =>
   `${v1RepositoryRoot(name)}/records/${record}`;
 
-export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
+const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
 export const v1ImageFile = (
   id: V1ImageId,
   file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock' | 'import',

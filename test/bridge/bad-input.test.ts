@@ -69,7 +69,7 @@ describe('a V1 push that makes no sense', () => {
     assert.match(answer.body.toString(), /Checksum mismatch/);
     await client.expect(400, 'GET', `/v1/images/${image.id}/json`);
     const tag = `/v1/repositories/bad/sums/tags/v1`;
-    await client.expect(400, 'PUT', tag, {}, JSON.stringify(image.id));
+    await client.expect(404, 'PUT', tag, {}, JSON.stringify(image.id));
     await client.expect(404, 'GET', '/v2/bad/sums/tags/list');
     assert.ok(!(await storedBlobs(server.driver)).has(sha256(image.layer)));
   });
