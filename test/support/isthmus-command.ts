@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+/** The compiled command line of this checkout. */
+export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 interface Ran {
   code: number | null;

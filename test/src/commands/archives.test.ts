@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { startIsthmus } from '../../support/child-server.ts';
 import { request } from '../../support/http-client.ts';
 import { makeV1Chain } from '../../support/images.ts';
-import { isthmus } from '../../support/isthmus-command.ts';
+import { isthmus, MAIN } from '../../support/isthmus-command.ts';
 import { OldTree } from '../../support/old-tree.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -50,6 +52,33 @@ describe('isthmus import v1', () => {
       report,
     );
     assert.match(report, /left out:\n {2}library\/busybox:latest: image/);
+  });
+
+  it('goes on where it was killed', async (context) => {
+    const tree = new OldTree(temporaryDirectory(context));
+    const chain = makeV1Chain({ seed: 82, layers: 6, bytes: 4 * 2 ** 20 });
+    tree.writeRepository('team/app', 'tag_v1', tree.addChain(chain));
+    const store = temporaryDirectory(context);
+    const images = join(store, 'docker/registry/v1/images');
+    const child = spawn(process.execPath, [MAIN, 'import', 'v1', tree.root, '--copy'], {
+      env: { ...process.env, STORAGE_PATH: store },
+      stdio: 'ignore',
+    });
+    const gone = once(child, 'exit');
+    const complete = () =>
+      chain.filter(({ id }) => existsSync(join(images, id.slice(0, 2), id, 'layer'))).length;
+    while (complete() < 2 && child.exitCode === null)
+      await new Promise((done) => setTimeout(done, 2));
+    child.kill('SIGKILL');
+    await gone;
+    const before = complete();
+    assert.ok(before >= 2 && before < 6, `${before} images were complete when it was killed`);
+    const ran = await isthmus(store, ['import', 'v1', tree.root, '--json']);
+    assert.equal(ran.code, 0, ran.err);
+    const report = JSON.parse(ran.out.toString()) as { images: object; tags: { imported: number } };
+    assert.deepEqual(report.images, { imported: 6 - before, present: before });
+    assert.equal(report.tags.imported, 1);
+    assert.equal((await isthmus(store, ['export', 'v1', temporaryDirectory(context)])).code, 0);
   });
 
   it('refuses what is no old registry', async (context) => {
