@@ -20,13 +20,13 @@ export function refusalsInProduction(config: Config): Finding[] {
   }
   for (const [path, file] of secretFiles(config)) {
     if (isWorldReadable(file))
-      refuse(path, `every user of this host can read ${file}; run: chmod 600 ${file}`);
+      refuse(path, `every user of this host can read ${file}; run: chmod o-r ${file}`);
   }
   if (config.source.literalSecrets && isWorldReadable(config.source.path)) {
     const { path } = config.source;
     refuse(
       '',
-      `the file holds secrets and every user of this host can read it; run: chmod 600 ${path}, or use _env:`,
+      `the file holds secrets and every user of this host can read it; run: chmod o-r ${path}, or use _env:`,
     );
   }
   return refusals;
