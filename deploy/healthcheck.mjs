@@ -27,7 +27,7 @@ function answers({ listen, tls }) {
 }
 
 try {
-  await answers(loadConfig(process.argv[2], process.env).config.http);
+  await answers(loadConfig(process.argv[2], process.env, 'offline').config.http);
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;
