@@ -57,8 +57,7 @@ export async function getManifest(ctx: Context, registry: Registry): Promise<voi
   const { mediaType, digest, size } = manifest.descriptor;
   ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
   if (reference.tag !== undefined) {
-    ctx.vary('Accept');
-    if (stored.kind === 'index') ctx.vary('User-Agent');
+    addVary(ctx, stored.kind === 'index' ? 'Accept, User-Agent' : 'Accept');
   }
   const ifNoneMatch = ctx.get('if-none-match');
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
@@ -74,6 +73,12 @@ export async function getManifest(ctx: Context, registry: Registry): Promise<voi
 
 function referencesOf({ config, layers, manifests }: Manifest): Descriptor[] {
   return [...(config ? [config] : []), ...layers, ...manifests];
+}
+
+/** Koa's own way takes the header apart, which is seldom there yet. */
+function addVary(ctx: Context, fields: string): void {
+  if (ctx.res.hasHeader('Vary')) ctx.vary(fields.split(', '));
+  else ctx.set('Vary', fields);
 }
 
 function tagOf(reference: Reference): { tag?: Tag } {
