@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { Agent, get } from 'node:https';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { eventually } from '../../support/eventually.ts';
 import { freePort } from '../../support/free-port.ts';
@@ -68,12 +69,20 @@ export class Pebble {
         },
       }),
     );
-    const names = ['-defaultIPv4', '127.0.0.1', '-defaultIPv6', '', '-dns01', `127.0.0.1:${dns}`];
-    const nothingElse = ['http01', 'https01', 'tlsalpn01', 'doh', 'management'].flatMap((each) => [
+    const names = [
+      '-defaultIPv4',
+      '127.0.0.1',
+      '-defaultIPv6',
+      '',
+      '-dnsserver',
+      `127.0.0.1:${dns}`,
+    ];
+    const nothingElse = ['http01', 'https01', 'tlsalpn01', 'doh'].flatMap((each) => [
       `-${each}`,
       '',
     ]);
-    this.#spawn('pebble-challtestsrv', [...names, ...nothingElse]);
+    this.#spawn('pebble-challtestsrv', [...names, ...nothingElse, '-management', '127.0.0.1:0']);
+    await eventually(() => answers(dns), 'the DNS listens');
     this.#spawn('pebble', ['-config', config, '-dnsserver', `127.0.0.1:${dns}`]);
     await eventually(() => this.root().then(Boolean, () => false), 'pebble listens');
   }
@@ -103,5 +112,17 @@ export class Pebble {
     this.#children.push(
       spawn(tool(name), args, { env, stdio: process.env.E2E_VERBOSE ? 'inherit' : 'ignore' }),
     );
+  }
+}
+
+async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }
