@@ -71,9 +71,10 @@ test('signs with the key for a new account, then with its URL, each time with th
   await client.post(`${base}/thing`);
   const [account, thing, read] = posted;
   assert.equal(account?.header.alg, 'ES256');
-  const thumbprint = await calculateJwkThumbprint(account?.header.jwk as JWK);
+  const jwk = account?.header.jwk as JWK;
+  const thumbprint = await calculateJwkThumbprint(jwk);
   assert.equal(await client.keyAuthorization('token'), `token.${thumbprint}`);
-  assert.equal((account?.header.jwk as JWK).d, undefined);
+  assert.equal(jwk.d, undefined);
   assert.deepEqual(JSON.parse(account?.payload ?? ''), {
     termsOfServiceAgreed: true,
     contact: ['mailto:root@example.org'],
