@@ -34,6 +34,8 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
  *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations, events
  *     imported-v1-trees                                              docker-registry trees that were brought in
+ *     acme/<host>                                                    key and chain fetched by ACME, PEM
+ *     acme/{account-key,lease,tls-alpn-01/<host>,failures/<host>}    account at the CA; who talks to it; open challenges; retries
  *     spool/<id>/<n>                                                 entries of an archive while it is imported
  */
 const V2 = '/docker/registry/v2';

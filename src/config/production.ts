@@ -44,7 +44,7 @@ function hasAccessControl({ auth, protocols: { v1 } }: Config): boolean {
 
 function secretFiles({ http, auth, bridge }: Config): [string, string][] {
   const files: [string, string | undefined][] = [
-    ['http.tls.key', http.tls?.key],
+    ['http.tls.key', http.tls?.files?.key],
     ['auth.htpasswd.path', auth.htpasswd?.path],
     ['auth.tokenendpoint.keyfile', auth.tokenEndpoint?.keyFile],
     ['schema1.signingKeyFile', bridge.schema1SigningKeyFile],

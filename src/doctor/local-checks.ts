@@ -89,10 +89,16 @@ export function checkTlsFiles(tls: TlsConfig | undefined, now = Date.now()): Dia
       skipped(what, 'no TLS in this process; engines want it in front, or insecure-registries'),
     ];
   const found: Diagnosis[] = [];
+  if (tls.letsEncrypt !== undefined) {
+    const hosts = tls.letsEncrypt.hosts.join(', ');
+    found.push(skipped(what, `fetched by ACME for ${hosts}; the log says "certificate fetched"`));
+  }
   try {
-    accessSync(tls.key, constants.R_OK);
-    const certificate = new X509Certificate(readFileSync(tls.certificate));
-    found.push(validity(certificate, tls.certificate, now));
+    if (tls.files !== undefined) {
+      accessSync(tls.files.key, constants.R_OK);
+      const certificate = new X509Certificate(readFileSync(tls.files.certificate));
+      found.push(validity(certificate, tls.files.certificate, now));
+    }
   } catch (error) {
     const fix = 'set http.tls.certificate and http.tls.key to PEM files that this user may read';
     found.push(problem(what, (error as Error).message, fix));
