@@ -5,6 +5,7 @@ import {
   type StorageErrorCode,
 } from '../storage/errors.ts';
 import type { Descriptor } from '../storage/manifest.ts';
+import type { V1Images, V1Repository } from '../storage/v1-store.ts';
 
 /** What only HTTP can refuse, beside the codes of storage (OCI distribution-spec "Error codes", v2.md 1.3). */
 export type ProtocolErrorCode =
@@ -163,6 +164,15 @@ export interface UrlPolicy {
   relative: boolean;
 }
 
+/** V1 content that comes from an upstream registry where it is missing here (v1.md 5). Implemented in src/mirror. */
+export interface V1Mirror {
+  readonly images: V1Images;
+  /** The same repository, with what upstream has of it. */
+  repository(own: V1Repository): V1Repository;
+  /** What upstream's search finds, or nothing while upstream is down. */
+  search(term: string): Promise<readonly { name: string; description: string }[]>;
+}
+
 /** What the V1 protocol can be told apart from content and limits (v1.md 4.3). */
 export interface V1Options {
   /** Value of `X-Docker-Endpoints`; undefined means the Host header. */
@@ -172,8 +182,8 @@ export interface V1Options {
   issue?: string;
   /** Name of the configuration's flavor, for `X-Docker-Registry-Config`; undefined leaves the header out. */
   flavor?: string;
-  /** Whether images come from an upstream registry where they are missing here: `_ping` says so. */
-  mirror?: boolean;
+  /** Where images come from that are missing here; `_ping` says that there is one. */
+  mirror?: V1Mirror;
   /** False takes search away, as docker-registry without a `search_backend`. */
   search?: boolean;
   /** A web server in front sends files below `root` itself, under the internal location `prefix`. */

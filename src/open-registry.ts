@@ -10,12 +10,17 @@ import type { Config } from './config/config.ts';
 import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
 import type { DriverConfig } from './config/storage.ts';
+import { openMirror } from './mirror/open-mirror.ts';
 
 /** Wraps the driver in one that tells what it does. */
 type ObserveDriver = (driver: StorageDriver) => StorageDriver;
 
 /** What the protocols are given, but for the events, which come from elsewhere. */
-export type OpenedRegistry = Omit<Registry, 'events' | 'access'> & { access: ConfiguredAccess };
+export type OpenedRegistry = Omit<Registry, 'events' | 'access'> & {
+  access: ConfiguredAccess;
+  /** Ends what the registry does by itself, and closes the store. */
+  close(): Promise<void>;
+};
 
 /** Builds content and access control. Throws when the store can't be opened or a setting can't work. */
 export async function openRegistry(
@@ -25,6 +30,7 @@ export async function openRegistry(
 ): Promise<OpenedRegistry> {
   const { bridge, http, pages, protocols, storage } = config;
   const content = openContent(config, log, observe);
+  const mirror = protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log);
   return {
     content,
     access: await createAccessControl(config, content.driver, log),
@@ -39,8 +45,12 @@ export async function openRegistry(
     log,
     readOnly: storage.readOnly,
     deletion: storage.delete,
-    v1: v1Options(config),
+    v1: { ...v1Options(config), ...(mirror && { mirror }) },
     v2: { hideFromOldEngines: protocols.v2.hideFromOldEngines },
+    close: async () => {
+      await mirror?.close();
+      await content.close();
+    },
   };
 }
 

@@ -57,7 +57,7 @@ export async function openService(config: Config, log: Logger): Promise<Service>
       purger.close();
       await certificates?.close();
       await eyes.close();
-      await registry.content.close();
+      await opened.close();
       accessLog.flush();
     },
   };

@@ -33,6 +33,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
  *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
  *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations, events
+ *     mirror/<hh>/<id>                                               repositories through which upstream gives an image
  *     imported-v1-trees                                              docker-registry trees that were brought in
  *     acme/<host>                                                    key and chain fetched by ACME, PEM
  *     acme/{account-key,lease,tls-alpn-01/<host>,failures/<host>}    account at the CA; who talks to it; open challenges; retries
@@ -46,6 +47,9 @@ export const blobsRoot = `${V2}/blobs`;
 export const v1ImagesRoot = `${V1}/images`;
 /** Ours, for the whole store. */
 export const storeRecord = (name: string): string => `/docker/registry/isthmus/${name}`;
+/** Repositories through which a mirror's upstream gives an image. */
+export const mirrorClaims = (id: V1ImageId): string =>
+  storeRecord(`mirror/${id.slice(0, 2)}/${id}`);
 export const importedTreesRecord = storeRecord('imported-v1-trees');
 /** Entries of archives that are being imported, each archive apart. */
 export const spoolsRoot = storeRecord('spool');

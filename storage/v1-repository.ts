@@ -96,6 +96,10 @@ export class StoredV1Repository implements V1Repository {
     return this.#tags.delete(tag);
   }
 
+  hold(ids: readonly V1ImageId[]): Promise<void> {
+    return this.#tags.hold(ids);
+  }
+
   async announce(entries: readonly V1ListEntry[]): Promise<void> {
     const { driver } = this.#parts;
     await updateRecord<V1ListEntry[]>(driver, v1List(this.name), (current) =>

@@ -65,6 +65,8 @@ export interface V1Repository {
   images(viewer?: V1Viewer): Promise<V1ListEntry[] | undefined>;
   /** Removes tags, manifests and lists; images stay. Gives whether there was anything. */
   delete(): Promise<boolean>;
+  /** Notes that these images, which the caller has proved to belong here, may be read through this repository. */
+  hold(ids: readonly V1ImageId[]): Promise<void>;
   /** Small records of the protocol beside the content: `properties`, `tag-info/<tag>`. */
   readRecord(record: string): Promise<Buffer | undefined>;
   writeRecord(record: string, content: Buffer | string): Promise<void>;

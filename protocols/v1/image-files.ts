@@ -7,7 +7,7 @@ import { BackgroundAnswers } from './background-answers.ts';
 import { allowCaching, layerEtag, notModified } from './image-caching.ts';
 import { forbidCaching, legacyJson } from './json.ts';
 import type { FileEntry } from './layer-files.ts';
-import { enterImage } from './session.ts';
+import { enterImage, imagesOf } from './session.ts';
 
 /** A longer list than anybody reads, in characters. */
 const MAX_LIST = 48 * 1024 * 1024;
@@ -19,12 +19,12 @@ export function imageFileRoutes(router: Router, registry: Registry): void {
   const answers = new BackgroundAnswers();
   router.get('/v1/images/:id/files', async (ctx) => {
     const { id, reader } = await enterImage(ctx, registry, 'pull');
-    const image = await registry.content.v1.image(id, reader);
+    const image = await imagesOf(registry).image(id, reader);
     send(ctx, registry, await answers.get(`files ${layerEtag(image)}`, () => filesOf(image)));
   });
   router.get('/v1/images/:id/diff', async (ctx) => {
     const { id, reader } = await enterImage(ctx, registry, 'pull');
-    const image = await registry.content.v1.image(id, reader);
+    const image = await imagesOf(registry).image(id, reader);
     const key = `diff ${id} ${layerEtag(image)} ${digestOf(image.ancestry.join())}`;
     const diff = await answers.getWithin(DIFF_WAIT_MS, key, () => diffOf(image, registry, reader));
     if (diff) send(ctx, registry, diff);
@@ -82,7 +82,7 @@ async function diffOf(image: V1Image, registry: Registry, reader: V1Reader): Pro
   const undecided = new Map([...created.keys()].map((name) => [withoutSlash(name), name]));
   for (const id of image.ancestry.slice(1)) {
     if (undecided.size === 0) break;
-    const { layer } = await registry.content.v1.image(id, reader);
+    const { layer } = await imagesOf(registry).image(id, reader);
     const mentioned = new Map<string, boolean>();
     await visitFiles(layer, ([name, , hidden]) => {
       const key = withoutSlash(name);

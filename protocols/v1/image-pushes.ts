@@ -6,7 +6,7 @@ import type { V1Sums } from '../../storage/v1-store.ts';
 import { readBody } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { sendJson } from './json.ts';
-import { enterImage, report } from './session.ts';
+import { enterImage, imagesOf, report } from './session.ts';
 
 /** Writing images: JSON, then layer, then checksum (v1.md 1.6). */
 export function imagePushRoutes(router: Router, registry: Registry): void {
@@ -19,7 +19,7 @@ export function imagePushRoutes(router: Router, registry: Registry): void {
 async function putJson(ctx: Context, registry: Registry): Promise<void> {
   const { id, reader } = await enterImage(ctx, registry, 'push');
   const json = await readBody(ctx.req, registry.limits.jsonBytes);
-  await registry.content.v1.putJson(id, json, reader);
+  await imagesOf(registry).putJson(id, json, reader);
   sendJson(ctx, 200, true);
 }
 
@@ -27,7 +27,7 @@ async function putLayer(ctx: Context, registry: Registry): Promise<void> {
   const { id, reader } = await enterImage(ctx, registry, 'push');
   const body = limited(ctx.req, registry.limits.layerBytes);
   try {
-    await registry.content.v1.putLayer(id, body, reader);
+    await imagesOf(registry).putLayer(id, body, reader);
   } catch (error) {
     if (!isBrokenOff(ctx.req, error)) throw error;
     throw registryError('REQUEST_INVALID', 'the request ended before its layer was complete', {
@@ -67,7 +67,7 @@ function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
 async function putChecksum(ctx: Context, registry: Registry): Promise<void> {
   const request = await enterImage(ctx, registry, 'push');
   const sums = sumsOf(ctx);
-  await registry.content.v1.putChecksum(request.id, sums, request.reader);
+  await imagesOf(registry).putChecksum(request.id, sums, request.reader);
   const layer = (await registry.content.v1.find(request.id, request.reader))?.layer;
   report(ctx, registry, request, 'push', {
     imageId: request.id,

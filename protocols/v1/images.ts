@@ -6,7 +6,7 @@ import type { Registry } from '../registry.ts';
 import { allowCaching, jsonEtag, notModified } from './image-caching.ts';
 import { legacyJson } from './json.ts';
 import { getLayer } from './layers.ts';
-import { enterImage } from './session.ts';
+import { enterImage, imagesOf } from './session.ts';
 
 /** Reading images: JSON, ancestry and layer (v1.md 1.4). */
 export function imageRoutes(router: Router, registry: Registry): void {
@@ -18,7 +18,7 @@ export function imageRoutes(router: Router, registry: Registry): void {
 /** The bytes of the PUT, with the size that engines resume by. */
 export async function getJson(ctx: Context, registry: Registry): Promise<void> {
   const { id, reader } = await enterImage(ctx, registry, 'pull');
-  const image = await registry.content.v1.image(id, reader);
+  const image = await imagesOf(registry).image(id, reader);
   const etag = jsonEtag(image);
   if (notModified(ctx, registry, etag)) return;
   allowCaching(ctx, registry, etag);
@@ -40,7 +40,7 @@ function setChecksums(ctx: Context, { checksums }: V1Image): void {
 /** The image itself first. */
 export async function getAncestry(ctx: Context, registry: Registry): Promise<void> {
   const { id, reader } = await enterImage(ctx, registry, 'pull');
-  const { ancestry } = await registry.content.v1.image(id, reader);
+  const { ancestry } = await imagesOf(registry).image(id, reader);
   const body = Buffer.from(legacyJson(ancestry));
   const etag = digestOf(body);
   if (notModified(ctx, registry, etag)) return;

@@ -5,14 +5,14 @@ import { decideRange, matchesEtag, type RangeDecision, sendBlob, sendEmpty } fro
 import type { Registry } from '../registry.ts';
 import { allowCaching, layerEtag, notModified } from './image-caching.ts';
 import { forbidCaching } from './json.ts';
-import { enterImage, report } from './session.ts';
+import { enterImage, imagesOf, report } from './session.ts';
 
 const OCTETS = 'application/octet-stream';
 
 /** `GET` and `HEAD /v1/images/<id>/layer`: the layer as pushed, whole or in part, or where it can be fetched. */
 export async function getLayer(ctx: Context, registry: Registry): Promise<void> {
   const request = await enterImage(ctx, registry, 'pull');
-  const image = await registry.content.v1.image(request.id, request.reader);
+  const image = await imagesOf(registry).image(request.id, request.reader);
   const { layer } = image;
   const etag = layerEtag(image);
   if (notModified(ctx, registry, etag)) return;

@@ -39,14 +39,14 @@ export function repositoryRoutes(router: Router, registry: Registry): void {
 async function announce(ctx: Context, registry: Registry, readJson: JsonReader): Promise<void> {
   const request = await enter(ctx, registry, 'push');
   const list = imageListOf(await readJson(ctx, 'Error Decoding JSON'));
-  await request.repository.v1.announce(list);
+  await request.v1.announce(list);
   setSessionHeaders(ctx, registry, request, 'write');
 }
 
 async function getImages(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, 'pull');
   ctx.vary('User-Agent');
-  const images = await request.repository.v1.images(viewerOf(ctx, request.reader));
+  const images = await request.v1.images(viewerOf(ctx, request.reader));
   if (!images) throw registryError('NAME_UNKNOWN', 'images not found');
   setSessionHeaders(ctx, registry, request, 'read');
   sendJson(
@@ -67,7 +67,7 @@ async function deleteImages(ctx: Context, registry: Registry): Promise<void> {
 async function deleteRepository(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, 'delete');
   requireDeletion(registry);
-  if (!(await request.repository.v1.delete())) {
+  if (!(await request.v1.delete())) {
     throw registryError('NAME_UNKNOWN', 'Repository not found');
   }
   report(ctx, registry, request, 'delete', {});
@@ -76,14 +76,14 @@ async function deleteRepository(ctx: Context, registry: Registry): Promise<void>
 
 /** `private` is a note that clients may leave; who may read what is up to the access rules. */
 async function getProperties(ctx: Context, registry: Registry): Promise<void> {
-  const { repository } = await enter(ctx, registry, 'pull');
-  const record = await repository.v1.readRecord('properties');
+  const { v1 } = await enter(ctx, registry, 'pull');
+  const record = await v1.readRecord('properties');
   const access = record && (JSON.parse(record.toString()) as { access: string }).access;
   sendJson(ctx, 200, { access: access ?? 'public' });
 }
 
 async function putProperties(ctx: Context, registry: Registry, readJson: JsonReader) {
-  const { repository } = await enter(ctx, registry, 'push');
+  const { v1 } = await enter(ctx, registry, 'push');
   const body = await readJson(ctx, 'Invalid data');
   const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
   if (!isObject || Object.keys(body).length === 0) {
@@ -97,7 +97,7 @@ async function putProperties(ctx: Context, registry: Registry, readJson: JsonRea
   }
   const { access } = body;
   if (access === 'private' || access === 'public') {
-    await repository.v1.writeRecord('properties', JSON.stringify({ access }));
+    await v1.writeRecord('properties', JSON.stringify({ access }));
   }
   sendJson(ctx, 200, true);
 }

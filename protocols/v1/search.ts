@@ -1,6 +1,6 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
-import type { RepositoryName } from '../../storage/names.ts';
+import { compareNames, type RepositoryName } from '../../storage/names.ts';
 import { queryValue } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { sendJson } from './json.ts';
@@ -15,8 +15,8 @@ export function searchRoutes(router: Router, registry: Registry): void {
     const session = await authorize(ctx, registry, [{ type: 'catalog' }]);
     const term = queryValue(ctx, 'q') ?? '';
     const paging = pagingOf(ctx, registry.limits.catalogPage);
-    const found = (await registry.content.catalog.ofBothProtocols()).filter(
-      (name) => matches(name, term) && session.may({ type: 'repository', name, action: 'pull' }),
+    const found = (await searched(registry, term)).filter(({ name }) =>
+      session.may({ type: 'repository', name, action: 'pull' }),
     );
     sendJson(ctx, 200, {
       query: term,
@@ -26,9 +26,28 @@ export function searchRoutes(router: Router, registry: Registry): void {
         page_size: paging.size,
         num_pages: Math.ceil(found.length / paging.size),
       }),
-      results: pageOf(found, paging).map((name) => ({ name, description: '' })),
+      results: pageOf(found, paging),
     });
   });
+}
+
+interface Found {
+  name: string;
+  description: string;
+}
+
+/** What is stored here and what a mirror's upstream finds; of a name in both, upstream knows the description. */
+async function searched({ content, v1 }: Registry, term: string): Promise<Found[]> {
+  const [names, elsewhere] = await Promise.all([
+    content.catalog.ofBothProtocols(),
+    v1.mirror?.search(term) ?? [],
+  ]);
+  const own = names
+    .filter((name) => matches(name, term))
+    .map((name): [string, Found] => [name, { name, description: '' }]);
+  if (elsewhere.length === 0) return own.map(([, found]) => found);
+  const all = new Map([...own, ...elsewhere.map((each): [string, Found] => [each.name, each])]);
+  return [...all.values()].sort((a, b) => compareNames(a.name, b.name));
 }
 
 /** A plain part of the name: `%` and `_` mean themselves. The long form finds what it stands for. */
@@ -59,8 +78,8 @@ function positive(ctx: Context, parameter: string): number | undefined {
   throw registryError('PAGINATION_NUMBER_INVALID', `${parameter} must be a number from 1 on`);
 }
 
-function pageOf(names: RepositoryName[], paging: Paging | undefined): RepositoryName[] {
-  if (!paging) return names;
+function pageOf(found: Found[], paging: Paging | undefined): Found[] {
+  if (!paging) return found;
   const start = (paging.page - 1) * paging.size;
-  return names.slice(start, start + paging.size);
+  return found.slice(start, start + paging.size);
 }

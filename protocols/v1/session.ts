@@ -4,7 +4,7 @@ import type { Descriptor } from '../../storage/manifest.ts';
 import { parseImageId, type V1ImageId } from '../../storage/names.ts';
 import type { Repository } from '../../storage/repository.ts';
 import type { V1Reader } from '../../storage/v1-images.ts';
-import type { V1Viewer } from '../../storage/v1-store.ts';
+import type { V1Images, V1Repository, V1Viewer } from '../../storage/v1-store.ts';
 import { originOf } from '../http.ts';
 import {
   type Access,
@@ -20,6 +20,8 @@ import { repositoryOf } from './names.ts';
 /** What handlers of a repository begin with. */
 export interface RepositoryRequest {
   repository: Repository;
+  /** What V1 clients see of it: with what a mirror's upstream has. */
+  v1: V1Repository;
   session: Session;
   reader: V1Reader;
 }
@@ -45,7 +47,14 @@ export async function enter(
   const session = await authorize(ctx, registry, [{ type: 'repository', name, action }]);
   if (action !== 'pull') requireWritable(registry);
   const reader = readerOf(registry, session);
-  return { repository: registry.content.repository(name), session, reader };
+  const repository = registry.content.repository(name);
+  const v1 = registry.v1.mirror?.repository(repository.v1) ?? repository.v1;
+  return { repository, v1, session, reader };
+}
+
+/** The images that V1 clients see: with those that a mirror's upstream has. */
+export function imagesOf({ content, v1 }: Registry): V1Images {
+  return v1.mirror?.images ?? content.v1;
 }
 
 /**

@@ -23,20 +23,20 @@ export function tagRoutes(router: Router, registry: Registry): void {
 }
 
 async function getTags(ctx: Context, registry: Registry): Promise<void> {
-  const { repository, reader } = await enter(ctx, registry, 'pull');
+  const { v1, reader } = await enter(ctx, registry, 'pull');
   ctx.vary('User-Agent');
-  const tags = await repository.v1.tags(viewerOf(ctx, reader));
-  if (tags.size === 0 && !(await repository.v1.exists())) {
+  const tags = await v1.tags(viewerOf(ctx, reader));
+  if (tags.size === 0 && !(await v1.exists())) {
     throw registryError('NAME_UNKNOWN', 'Repository not found');
   }
   sendJson(ctx, 200, tags);
 }
 
 async function getTag(ctx: Context, registry: Registry): Promise<void> {
-  const { repository, reader } = await enter(ctx, registry, 'pull');
+  const { v1, reader } = await enter(ctx, registry, 'pull');
   ctx.vary('User-Agent');
   const tag = String(ctx.params.tag);
-  const view = isTag(tag) ? await repository.v1.view(tag, viewerOf(ctx, reader)) : undefined;
+  const view = isTag(tag) ? await v1.view(tag, viewerOf(ctx, reader)) : undefined;
   if (view === undefined) throw registryError('TAG_UNKNOWN', 'Tag not found');
   if ('reason' in view) {
     throw registryError(
@@ -49,14 +49,14 @@ async function getTag(ctx: Context, registry: Registry): Promise<void> {
 
 async function putTag(ctx: Context, registry: Registry, readJson: JsonReader): Promise<void> {
   const request = await enter(ctx, registry, 'push');
-  const { repository, reader } = request;
+  const { repository, v1, reader } = request;
   const tag = tagToWrite(String(ctx.params.tag));
   const id = await readJson(ctx, 'Invalid data');
   if (typeof id !== 'string') throw registryError('REQUEST_INVALID', 'Invalid data');
   if (!isImageId(id)) throw registryError('IMAGE_UNKNOWN', 'Image not found');
-  await repository.v1.setTag(tag, id, reader);
+  await v1.setTag(tag, id, reader);
   const info = tagInfo(ctx.get('user-agent'), Date.now());
-  await repository.v1.writeRecord(infoRecord(tag), JSON.stringify(info));
+  await v1.writeRecord(infoRecord(tag), JSON.stringify(info));
   const manifest = await manifestOf(repository, tag);
   const { config, layers = [] } = manifest ?? {};
   report(
@@ -86,7 +86,7 @@ async function deleteTag(ctx: Context, registry: Registry): Promise<void> {
   requireDeletion(registry);
   const tag = String(ctx.params.tag);
   const digest = isTag(tag) ? await request.repository.tags.resolve(tag) : undefined;
-  if (!isTag(tag) || !(await request.repository.v1.deleteTag(tag))) {
+  if (!isTag(tag) || !(await request.v1.deleteTag(tag))) {
     throw registryError('TAG_UNKNOWN', `Tag not found: ${tag.slice(0, 200)}`);
   }
   report(ctx, registry, request, 'delete', digest ? { digest } : {}, { tag });
@@ -95,8 +95,8 @@ async function deleteTag(ctx: Context, registry: Registry): Promise<void> {
 
 /** Never 404: what is not known of a tag has defaults, and so has a tag that is not there. */
 async function getTagInfo(ctx: Context, registry: Registry, tag: string): Promise<void> {
-  const { repository } = await enter(ctx, registry, 'pull');
-  const record = isTag(tag) ? await repository.v1.readRecord(infoRecord(tag)) : undefined;
+  const { v1 } = await enter(ctx, registry, 'pull');
+  const record = isTag(tag) ? await v1.readRecord(infoRecord(tag)) : undefined;
   sendJson(ctx, 200, record ? JSON.parse(record.toString()) : UNKNOWN_TAG_INFO);
 }
 

@@ -23,11 +23,6 @@ const LATER: { path: string; given: (config: Config) => boolean; effect: string 
     given: (c) => c.protocols.v1.privilegedKeyFile !== undefined,
     effect: 'no X-Signature is accepted',
   },
-  {
-    path: 'mirroring.source',
-    given: (c) => c.protocols.v1.mirror !== undefined,
-    effect: 'nothing is fetched from the mirrored registry',
-  },
 ];
 
 /** One warning for each setting in use that this version reads without acting upon it. */

@@ -35,6 +35,9 @@ export interface MirrorConfig {
   source: string;
   /** URL of its index. Default: the source. */
   sourceIndex: string;
+  /** Our own account there; clients' credentials never go upstream. */
+  username: string | undefined;
+  password: string | undefined;
   /** Seconds that its tags are believed. Default 172,800. */
   tagsCacheSeconds: number;
 }
@@ -108,6 +111,8 @@ function readV1(v1: Section): V1Config {
   const source = mirroring.url('source');
   const mirror = {
     sourceIndex: mirroring.url('source_index') ?? source ?? '',
+    username: mirroring.string('username'),
+    password: mirroring.string('password'),
     tagsCacheSeconds: mirroring.duration('tags_cache_ttl', 172_800),
   };
   const standalone = v1.node('standalone');

@@ -139,7 +139,8 @@ describe('V1 as a mirror, with storage that fails', () => {
   let server: RunningRegistry;
   before(async () => {
     server = await startRegistry((registry) => {
-      registry.v1.mirror = true;
+      const { v1: images } = registry.content;
+      registry.v1.mirror = { images, repository: (own) => own, search: async () => [] };
       Object.defineProperty(registry.content, 'driver', {
         value: { stat: () => Promise.reject(new Error('EIO at /secret/path')) },
       });

@@ -221,6 +221,8 @@ test("maps docker-registry's S3, Redis, mail and mirror to ours", () => {
   assert.deepEqual(config.protocols.v1.mirror, {
     source: 'https://up.example',
     sourceIndex: 'https://up.example',
+    username: undefined,
+    password: undefined,
     tagsCacheSeconds: 172_800,
   });
 });

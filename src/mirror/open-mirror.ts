@@ -1,0 +1,85 @@
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Logger, V1Mirror } from '../../protocols/registry.ts';
+import type { ContentStore } from '../../storage/content-store.ts';
+import type { SharedCache } from '../../storage/shared-cache.ts';
+import type { MirrorConfig } from '../config/protocols.ts';
+import { Claims } from './claims.ts';
+import { MirroredImages } from './mirrored-images.ts';
+import { MirroredRepository } from './mirrored-repository.ts';
+import { UpstreamClient, type UpstreamOptions } from './upstream-client.ts';
+import { UpstreamImages } from './upstream-images.ts';
+import { UpstreamRepositories } from './upstream-repositories.ts';
+
+/** A mirror that can be ended. */
+export interface OpenMirror extends V1Mirror {
+  /** Breaks off what is being fetched. */
+  close(): Promise<void>;
+}
+
+export interface MirrorOptions {
+  /** Keeps tags for all workers and nodes. */
+  shared?: SharedCache | undefined;
+  limits?: Pick<UpstreamOptions, 'headMs' | 'idleMs' | 'restMs'>;
+}
+
+/**
+ * Pull-through of an upstream V1 registry (docker-registry's `mirroring`). Layers on their way lie in the system's
+ * folder for temporary files (TMPDIR).
+ */
+export function openMirror(
+  config: MirrorConfig,
+  content: ContentStore,
+  log: Logger,
+  { shared, limits }: MirrorOptions = {},
+): OpenMirror {
+  const { tagsCacheSeconds } = config;
+  const source = withoutUser(config.source);
+  const sourceIndex = withoutUser(config.sourceIndex);
+  const credentials = credentialsOf(config);
+  const client = new UpstreamClient({ source, sourceIndex, credentials, log, ...limits });
+  const folder = mkdtempSync(join(tmpdir(), 'isthmus-mirror-'));
+  const claims = new Claims(content.driver);
+  const images = new MirroredImages({
+    content,
+    client,
+    upstream: new UpstreamImages(client),
+    claims,
+    folder,
+    log,
+  });
+  const upstream = new UpstreamRepositories({
+    client,
+    source,
+    ttlSeconds: tagsCacheSeconds,
+    shared,
+    log,
+  });
+  return {
+    images,
+    repository: (own) => new MirroredRepository(own, { upstream, images, claims }),
+    search: (term) => upstream.search(term),
+    async close() {
+      client.close();
+      await images.settled();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** From the settings of their own, else from `https://user:password@host`. */
+function credentialsOf(config: MirrorConfig): UpstreamOptions['credentials'] {
+  const url = new URL(config.source);
+  const username = config.username ?? decodeURIComponent(url.username);
+  if (username === '') return undefined;
+  return { username, password: config.password ?? decodeURIComponent(url.password) };
+}
+
+function withoutUser(text: string): string {
+  const url = new URL(text);
+  url.username = '';
+  url.password = '';
+  return url.href.replace(/\/+$/, '');
+}
