@@ -11,6 +11,7 @@ import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
 import type { DriverConfig } from './config/storage.ts';
 import { openMirror } from './mirror/open-mirror.ts';
+import { RedisCache } from './redis-cache.ts';
 
 /** Wraps the driver in one that tells what it does. */
 type ObserveDriver = (driver: StorageDriver) => StorageDriver;
@@ -29,8 +30,10 @@ export async function openRegistry(
   observe: ObserveDriver = (driver) => driver,
 ): Promise<OpenedRegistry> {
   const { bridge, http, pages, protocols, storage } = config;
-  const content = openContent(config, log, observe);
-  const mirror = protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log);
+  const redis = config.redis && (await RedisCache.open(config.redis, log));
+  const content = openContent(config, log, observe, redis);
+  const mirror =
+    protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log, { shared: redis });
   return {
     content,
     access: await createAccessControl(config, content.driver, log),
@@ -50,6 +53,7 @@ export async function openRegistry(
     close: async () => {
       await mirror?.close();
       await content.close();
+      redis?.close();
     },
   };
 }
@@ -75,9 +79,11 @@ export function openContent(
   config: Config,
   log: Logger,
   observe: ObserveDriver = (driver) => driver,
+  redis?: RedisCache,
 ): ContentStore {
   const { bridge, storage } = config;
   return new ContentStore(observe(createDriver(driverOptions(storage.driver))), {
+    ...(storage.cache.backend === 'redis' && { shared: redis }),
     cacheBytes: storage.cache.manifestBytes + storage.cache.blobBytes,
     policy: manifestPolicy(config.validation),
     bridge: {

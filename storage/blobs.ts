@@ -6,6 +6,7 @@ import type { ByteRange, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { MaybePromise } from './links.ts';
 import { blobData } from './paths.ts';
+import type { SharedCache } from './shared-cache.ts';
 
 /** Blobs up to this size may be kept in memory, in bytes. */
 const SMALL_BLOB = 64 * 1024;
@@ -14,9 +15,12 @@ const SMALL_BLOB = 64 * 1024;
 export class BlobStore {
   readonly #driver: StorageDriver;
   readonly #small: LRUCache<Digest, Buffer>;
+  readonly #shared: SharedCache | undefined;
 
-  constructor(driver: StorageDriver, cacheBytes: number) {
+  /** `shared` keeps small blobs for all nodes; it is asked only where the driver is farther away than it. */
+  constructor(driver: StorageDriver, cacheBytes: number, shared?: SharedCache) {
     this.#driver = driver;
+    this.#shared = driver.local ? undefined : shared;
     this.#small = new LRUCache({
       maxSize: Math.max(cacheBytes, 1),
       sizeCalculation: (bytes) => bytes.length + 200,
@@ -56,9 +60,15 @@ export class BlobStore {
     if (cached) return cached;
     const { local } = this.#driver;
     if (local) return this.#remember(digest, local.get(blobData(digest)));
-    return ifFound(this.#driver.get(blobData(digest))).then((bytes) =>
-      this.#remember(digest, bytes),
-    );
+    return this.#fetch(digest);
+  }
+
+  async #fetch(digest: Digest): Promise<Buffer | undefined> {
+    const near = this.#remember(digest, await this.#shared?.get(sharedKey(digest)));
+    if (near) return near;
+    const bytes = this.#remember(digest, await ifFound(this.#driver.get(blobData(digest))));
+    if (bytes && bytes.length <= SMALL_BLOB) this.#shared?.set(sharedKey(digest), bytes);
+    return bytes;
   }
 
   /** Stores small content under its digest; does nothing when it is there already. */
@@ -95,10 +105,15 @@ export class BlobStore {
     return this.#driver.local?.filename(blobData(digest));
   }
 
+  /** Whatever a cache gave, only the right bytes are taken for a blob. */
   #remember(digest: Digest, bytes: Buffer | undefined): Buffer | undefined {
     if (!bytes) return undefined;
     if (digestOf(bytes, algorithmOf(digest)) !== digest) return undefined;
     if (bytes.length <= SMALL_BLOB) this.#small.set(digest, bytes);
     return bytes;
   }
+}
+
+function sharedKey(digest: Digest): string {
+  return `isthmus:blob:${digest}`;
 }

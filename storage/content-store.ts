@@ -18,6 +18,7 @@ import { Proofs } from './proofs.ts';
 import type { ReferrerIndex } from './referrers.ts';
 import { Repository, type RepositoryParts } from './repository.ts';
 import { Schema1Forms } from './schema1-forms.ts';
+import type { SharedCache } from './shared-cache.ts';
 import { loadSigningKey } from './signing-key.ts';
 import type { RunningHash } from './uploads.ts';
 import { V1Pushes } from './v1-pushes.ts';
@@ -28,6 +29,8 @@ export interface ContentStoreOptions {
   policy?: ManifestPolicy;
   /** Memory for manifests, small blobs and V1 images, in bytes. Default 64 MiB. */
   cacheBytes?: number;
+  /** Keeps small blobs near, for drivers whose content lies far away. */
+  shared?: SharedCache | undefined;
   bridge?: Partial<BridgeOptions>;
 }
 
@@ -94,7 +97,7 @@ export class ContentStore {
     const cacheBytes = Math.ceil((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / 3);
     const listings = new Listings(driver, 200_000);
     this.driver = driver;
-    this.blobs = new BlobStore(driver, cacheBytes);
+    this.blobs = new BlobStore(driver, cacheBytes, options.shared);
     this.catalog = new Catalog(driver);
     this.#parts = {
       driver,

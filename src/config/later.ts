@@ -9,11 +9,6 @@ const LATER: { path: string; given: (config: Config) => boolean; effect: string 
     effect: 'nothing is fetched from upstream',
   },
   {
-    path: 'storage.cache.blobdescriptor',
-    given: (c) => c.storage.cache.backend === 'redis',
-    effect: 'descriptors are cached in memory, not in Redis',
-  },
-  {
     path: 'email_exceptions.smtp_host',
     given: (c) => c.mail !== undefined,
     effect: 'no mail is sent',

@@ -68,7 +68,23 @@ function warnOfLaterWork(root: Section, config: Config): void {
     if (reporting.node(kind) !== undefined)
       reporting.warning(kind, 'the service is gone from registries; ignored');
   }
-  if (config.redis !== undefined && config.storage.cache.backend !== 'redis') {
+  warnOfIdleRedis(root, config);
+}
+
+/** Redis keeps small blobs for storage that lies elsewhere, and the tags of a mirror (v1.md 5). */
+function warnOfIdleRedis(root: Section, { redis, storage, protocols }: Config): void {
+  const caches = storage.cache.backend === 'redis';
+  if (redis === undefined) {
+    if (caches) root.warning('storage.cache.blobdescriptor', 'there is no section redis; ignored');
+    return;
+  }
+  if (protocols.v1.mirror !== undefined) return;
+  if (!caches) {
     root.warning('redis', 'nothing uses Redis unless storage.cache.blobdescriptor is redis');
+  } else if (storage.driver.kind === 'filesystem') {
+    root.warning(
+      'redis',
+      'nothing uses Redis: files of this machine are read faster than it answers',
+    );
   }
 }
