@@ -17,7 +17,9 @@ COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json config_sample.yml LICENSE ./
 COPY deploy/healthcheck.mjs deploy/
-RUN mkdir -p /var/lib/registry && chown 1000:1000 /var/lib/registry
+RUN mkdir -p /var/lib/registry && chown 1000:1000 /var/lib/registry \
+ && ln -s /app/dist/src/main.js /usr/local/bin/isthmus \
+ && ln -s /app/dist/src/bin/registry.js /usr/local/bin/registry
 ENV NODE_ENV=production \
     DOCKER_REGISTRY_CONFIG=/app/config_sample.yml \
     SETTINGS_FLAVOR=prod \

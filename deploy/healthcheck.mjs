@@ -1,22 +1,34 @@
-// Exits 0 while the registry answers on its port, over http or https; used by the Dockerfile, which has no curl.
-import { get as httpGet } from 'node:http';
-import { get as httpsGet } from 'node:https';
+// Exits 0 while the registry answers where its configuration says that it listens; used by the Dockerfile, which has no
+// curl. It reads the configuration that the environment names, as the server does, or the one given as argument.
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { loadConfig } from '../dist/src/config/load.js';
 
-// Container links put REGISTRY_PORT=tcp://… into the environment of a service called "registry".
-const port = /^\d+$/.test(process.env.REGISTRY_PORT ?? '') ? process.env.REGISTRY_PORT : '5000';
+const EVERYWHERE = { '': '127.0.0.1', '0.0.0.0': '127.0.0.1', '::': '::1' };
 
-function answers(get, url) {
-  return new Promise((resolve) => {
-    const request = get(url, { timeout: 3000, rejectUnauthorized: false }, (response) => {
+function answers({ listen, tls }) {
+  const at =
+    listen.kind === 'unix'
+      ? { socketPath: listen.path }
+      : { host: EVERYWHERE[listen.host] ?? listen.host, port: listen.port };
+  const request = tls === undefined ? httpRequest : httpsRequest;
+  const options = { ...at, path: '/livez', timeout: 5000, rejectUnauthorized: false };
+  return new Promise((resolve, reject) => {
+    const asked = request(options, (response) => {
       response.resume();
-      resolve(response.statusCode < 500);
+      if (response.statusCode < 500) resolve();
+      else reject(new Error(`the registry answers ${response.statusCode}`));
     });
-    request.on('timeout', () => request.destroy());
-    request.on('error', () => resolve(false));
+    asked.on('timeout', () => asked.destroy(new Error('no answer within 5 s')));
+    // Who asks this client for a certificate is there.
+    asked.on('error', (error) => (/^ERR_SSL_/.test(error.code) ? resolve() : reject(error)));
+    asked.end();
   });
 }
 
-const healthy =
-  (await answers(httpGet, `http://127.0.0.1:${port}/`)) ||
-  (await answers(httpsGet, `https://127.0.0.1:${port}/`));
-process.exit(healthy ? 0 : 1);
+try {
+  await answers(loadConfig(process.argv[2], process.env, 'offline').config.http);
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
+import type { BlobStore } from '../storage/blobs.ts';
+import type { Digest } from '../storage/digest.ts';
 import type { ByteRange } from '../storage/driver.ts';
 import { registryError, type UrlPolicy } from './registry.ts';
 
@@ -13,6 +15,47 @@ export function sendJson(
   ctx.status = status;
   ctx.set('Content-Type', type);
   ctx.body = Buffer.from(`${JSON.stringify(value)}\n`);
+}
+
+/**
+ * Sends a blob, or a range of it, after status and other headers were set: from memory when it is small, else by the
+ * quickest way that the driver has. On HEAD nothing is opened.
+ */
+export async function sendBlob(
+  ctx: Context,
+  blobs: BlobStore,
+  digest: Digest,
+  size: number,
+  range: ByteRange | undefined,
+): Promise<void> {
+  const { start, end } = range ?? { start: 0, end: size - 1 };
+  const { res } = ctx;
+  ctx.set('Content-Type', 'application/octet-stream');
+  ctx.set('Content-Length', String(end - start + 1));
+  ctx.respond = false;
+  if (ctx.method === 'HEAD') {
+    res.end();
+    return;
+  }
+  if (blobs.isSmall(size)) {
+    const cached = blobs.get(digest);
+    const bytes = cached instanceof Promise ? await cached : cached;
+    if (bytes?.length === size) {
+      res.end(range ? bytes.subarray(start, end + 1) : bytes);
+      return;
+    }
+  }
+  try {
+    await blobs.send(digest, { start, end }, res);
+  } catch (error) {
+    // Too late for another answer: the client sees that the body is cut.
+    if (!res.headersSent) {
+      ctx.respond = true;
+      ctx.remove('Content-Length');
+      throw error;
+    }
+    res.destroy();
+  }
 }
 
 /** Answers without a body: a status, and a length of zero where Koa would send a text. */

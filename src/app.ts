@@ -94,6 +94,11 @@ function mount(protocol: Protocol, registry: Registry, guards: readonly Guard[])
         throw registryError('NAME_INVALID', `the path leads out of ${protocol.prefix}/`);
       }
       if (routed.kind === 'moved') return moved(ctx, `${prefix}${clean}${ctx.search}`);
+      const hot = protocol.hot?.(ctx.method, clean);
+      if (hot) {
+        await hot(ctx);
+        return;
+      }
       (ctx as RoutedContext).newRouterPath = clean;
       await routes(ctx, async () => noRoute(ctx));
       if (ctx.method !== 'GET' && ctx.method !== 'HEAD') await registry.events.stored?.();

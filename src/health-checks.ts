@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import type { StorageDriver } from '../storage/driver.ts';
-import { ifFound } from '../storage/errors.ts';
+import { ifFound, RegistryError } from '../storage/errors.ts';
 import { storeRecord } from '../storage/paths.ts';
 import type { HealthConfig } from './config/services.ts';
 
@@ -60,19 +60,33 @@ export async function checkStorage(driver: StorageDriver): Promise<void> {
   await within(STORAGE_MS, ifFound(driver.stat('/')));
 }
 
-/** Throws unless the storage takes a small file, gives it back and removes it. */
-export async function checkWritable(driver: StorageDriver): Promise<void> {
+/** Throws unless the storage takes a small file, gives it back and removes it; `durable` waits for the disk. */
+export async function checkWritable(driver: StorageDriver, durable = true): Promise<void> {
   const path = storeRecord(`probes/${hostname().replace(/[^A-Za-z0-9-]/g, '-')}-${process.pid}`);
   const content = String(Date.now());
   await within(
     STORAGE_MS,
     (async () => {
-      await driver.put(path, content);
+      await driver.put(path, content, { durable });
       const read = await driver.get(path);
       await driver.delete(path, { durable: false });
       if (read.toString() !== content) throw new Error('the storage gave back other bytes');
     })(),
   );
+}
+
+/** What to do about a storage that takes no writes for this reason. */
+export function storageFix(error: unknown): string {
+  const { code } = (error instanceof RegistryError ? error.cause : error) as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return 'free space on the disk, run garbage-collect, or move the storage to a larger one';
+  }
+  if (code === 'EROFS')
+    return 'mount the disk writable: mount -o remount,rw …; look at dmesg for why it is not';
+  if (code === 'EACCES' || code === 'EPERM') {
+    return `give the folder to the user that runs the registry: chown -R ${process.getuid?.() ?? 'USER'} FOLDER`;
+  }
+  return 'see that the path or bucket exists and that its credentials are right';
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {

@@ -8,6 +8,7 @@ import {
   checkStorage,
   checkTcp,
   checkWritable,
+  storageFix,
 } from './health-checks.ts';
 
 /** One thing that is looked at again and again. */
@@ -38,6 +39,7 @@ export class Health {
   readonly #log: Logger;
   readonly #driver: StorageDriver;
   readonly #checks: Check[];
+  readonly #takesWrites: boolean;
   readonly #writeProbe: boolean;
   readonly #failing = new Map<string, string>();
   readonly #stop = new AbortController();
@@ -54,11 +56,16 @@ export class Health {
     this.#log = log;
     this.#driver = driver;
     this.#checks = checksOf(config, driver);
-    this.#writeProbe = config.storageIntervalSeconds !== undefined && options.readOnly !== true;
+    this.#takesWrites = options.readOnly !== true;
+    this.#writeProbe = config.storageIntervalSeconds !== undefined && this.#takesWrites;
   }
 
-  /** Begins to look. The first look of each check comes at once. */
-  start(): void {
+  /**
+   * Begins to look. The first look of each check comes at once. Whether the storage takes writes is tried before, always:
+   * a folder of another user is what new registries fail of.
+   */
+  async start(): Promise<void> {
+    if (this.#takesWrites) await this.#probeWrite(false);
     for (const check of this.#checks) this.#repeat(check);
     if (this.#writeProbe) this.#probeWrites();
   }
@@ -116,24 +123,27 @@ export class Health {
   }
 
   #probeWrites(): void {
-    void this.#every(WRITE_PROBE_SECONDS, async () => {
-      const reason = await checkWritable(this.#driver).then(
-        () => undefined,
-        (error: Error) => error.message,
-      );
-      if (reason !== undefined && this.unwritable === undefined)
-        this.#log.error('the storage takes no writes', { reason });
-      if (reason === undefined && this.unwritable !== undefined)
-        this.#log.info('the storage takes writes again');
-      this.unwritable = reason;
-    });
+    void this.#every(WRITE_PROBE_SECONDS, () => this.#probeWrite(true), true);
   }
 
-  /** Runs `look` now and then, never twice at a time. */
-  async #every(seconds: number, look: () => Promise<void>): Promise<void> {
+  async #probeWrite(durable: boolean): Promise<void> {
+    const error = await checkWritable(this.#driver, durable).then(
+      () => undefined,
+      (thrown: Error) => thrown,
+    );
+    const reason = error?.message;
+    if (reason !== undefined && this.unwritable === undefined)
+      this.#log.error('the storage takes no writes', { reason, fix: storageFix(error) });
+    if (reason === undefined && this.unwritable !== undefined)
+      this.#log.info('the storage takes writes again');
+    this.unwritable = reason;
+  }
+
+  /** Runs `look` now and then, never twice at a time; for the first time at once, or `later`. */
+  async #every(seconds: number, look: () => Promise<void>, later = false): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted) {
-      await look();
+    for (let first = true; !signal.aborted; first = false) {
+      if (!first || !later) await look();
       await setTimeout(seconds * 1000, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }

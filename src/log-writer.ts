@@ -6,12 +6,13 @@ const RETRY_MS = 5;
 const LAST_ATTEMPTS = 200;
 
 /**
- * Appends lines to a file or to a standard stream, gathered into one write for each turn of the event loop. The write
+ * Appends lines to a file or to a standard stream, gathered into one write for some milliseconds. The write
  * itself is synchronous: it is a copy into the kernel, and so lines keep their order and none is lost at an exit.
  * A failing disk loses lines, never the process.
  */
 export class LineWriter {
   readonly #path: string;
+  readonly #delayMs: number;
   readonly #standard: 1 | 2;
   #descriptor: number;
   #pending: string[] = [];
@@ -20,8 +21,12 @@ export class LineWriter {
   #dropped = 0;
   #scheduled = false;
 
-  /** `path` is a file, or `-` for the standard stream `standard`: 1 is output, 2 errors. Throws when it can't be opened. */
-  constructor(path: string, standard: 1 | 2) {
+  /**
+   * `path` is a file, or `-` for the standard stream `standard`: 1 is output, 2 errors. Throws when it can't be opened.
+   * Lines wait `delayMs` for others, 0 for the turn of the event loop.
+   */
+  constructor(path: string, standard: 1 | 2, delayMs = 0) {
+    this.#delayMs = delayMs;
     this.#path = path;
     this.#standard = standard;
     this.#descriptor = this.#open();
@@ -41,7 +46,8 @@ export class LineWriter {
     this.#pendingBytes += line.length + 1;
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => this.#flush());
+    if (this.#delayMs === 0) setImmediate(() => this.#flush());
+    else setTimeout(() => this.#flush(), this.#delayMs);
   }
 
   /** Writes what is still held, at once; for the end of the process. */

@@ -1,23 +1,17 @@
 #!/usr/bin/env node
-import { type Command, runCommandLine } from './commands/command.ts';
-import { configCommand } from './commands/config.ts';
-import { doctorCommand } from './commands/doctor.ts';
-import { eventsCommand } from './commands/events.ts';
-import { exportCommand } from './commands/export.ts';
-import { garbageCollectCommand } from './commands/garbage-collect.ts';
-import { importCommand } from './commands/import.ts';
-import { serveCommand } from './commands/serve.ts';
+import { type CommandTable, runCommandLine } from './commands/command.ts';
 import { version } from './version.ts';
 
-const COMMANDS: readonly Command[] = [
-  serveCommand,
-  configCommand,
-  importCommand,
-  exportCommand,
-  garbageCollectCommand,
-  doctorCommand,
-  eventsCommand,
-];
+const COMMANDS: CommandTable = {
+  serve: async () => (await import('./commands/serve.ts')).serveCommand,
+  config: async () => (await import('./commands/config.ts')).configCommand,
+  import: async () => (await import('./commands/import.ts')).importCommand,
+  export: async () => (await import('./commands/export.ts')).exportCommand,
+  'garbage-collect': async () =>
+    (await import('./commands/garbage-collect.ts')).garbageCollectCommand,
+  doctor: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  events: async () => (await import('./commands/events.ts')).eventsCommand,
+};
 
 const code = await runCommandLine(
   'isthmus',

@@ -73,7 +73,7 @@ export class Observability {
       observeWrites(this.#metrics, () => health.unwritable);
     }
     await notifications.start();
-    health.start();
+    await health.start();
     this.#watching = { health, notifications };
     return fanOut([notifications, this.#audit], this.#log);
   }

@@ -10,9 +10,11 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../protocols/registry.ts';
+import type { AcmeCertificates } from './acme/certificates.ts';
+import { ChallengeResponder } from './acme/challenge-responder.ts';
 import { answerClientErrors, SERVER_OPTIONS } from './client-error.ts';
 import type { HttpConfig } from './config/http.ts';
-import { acceptsClient, TlsError, tlsOptions, watchCertificate } from './tls.ts';
+import { acceptsClient, chooseFetched, TlsError, tlsOptions, watchCertificate } from './tls.ts';
 
 const CERTIFICATE_LOOK_MS = 10_000;
 /** A connection that has not yet sent its first request when draining begins may still do so for this long. */
@@ -26,6 +28,7 @@ export class HttpServer {
   readonly #config: HttpConfig;
   readonly #server: Server | TlsServer;
   readonly #stopWatching: () => void;
+  readonly #challenges: ChallengeResponder | undefined;
   /** Open connections, and the answers that are being made on each. */
   readonly #connections = new Map<Socket, Set<ServerResponse>>();
   #handler: RequestListener;
@@ -33,11 +36,17 @@ export class HttpServer {
   #onEmpty: (() => void) | undefined;
   #served = 0;
 
-  /** Throws a TlsError when the certificate can't be used. */
-  constructor(config: HttpConfig, handler: RequestListener, log: Logger) {
+  /** Throws a TlsError when the certificate can't be used. `certificates` are those that are fetched by ACME. */
+  constructor(
+    config: HttpConfig,
+    handler: RequestListener,
+    log: Logger,
+    certificates?: AcmeCertificates,
+  ) {
     this.#config = config;
     this.#handler = handler;
-    this.#server = createHttpServer(config);
+    this.#server = createHttpServer(config, certificates);
+    this.#challenges = certificates && new ChallengeResponder(certificates);
     this.#server.on('request', (request, response) => this.#serve(request, response));
     answerClientErrors(this.#server);
     if (config.tls !== undefined && this.#server instanceof TlsServer) {
@@ -46,7 +55,9 @@ export class HttpServer {
         if (acceptsClient(tls, socket)) this.#track(socket);
         else socket.destroy();
       });
-      this.#stopWatching = watchCertificate(this.#server, tls, log, CERTIFICATE_LOOK_MS);
+      const server = this.#server;
+      certificates?.onChange(() => server.setSecureContext(tlsOptions(tls, certificates.pemFor())));
+      this.#stopWatching = watchCertificate(server, tls, log, CERTIFICATE_LOOK_MS);
     } else {
       this.#server.on('connection', (socket: Socket) => this.#track(socket));
       this.#stopWatching = () => {};
@@ -73,6 +84,8 @@ export class HttpServer {
     const { connections } = this.#config.limits;
     if (this.#draining || (connections > 0 && this.#connections.size >= connections))
       socket.destroy();
+    else if (this.#challenges !== undefined)
+      this.#challenges.accept(socket, () => this.#server.emit('connection', socket));
     else this.#server.emit('connection', socket);
   }
 
@@ -87,6 +100,7 @@ export class HttpServer {
    */
   async drain(seconds: number): Promise<boolean> {
     this.#draining = true;
+    this.#challenges?.close();
     for (const answers of this.#connections.values())
       for (const answer of answers) lastOfConnection(answer);
     this.#server.closeIdleConnections();
@@ -101,6 +115,7 @@ export class HttpServer {
   close(): void {
     this.#draining = true;
     this.#stopWatching();
+    this.#challenges?.close();
     for (const socket of this.#connections.keys()) socket.destroy();
     this.#connections.clear();
     this.#server.close();
@@ -152,7 +167,10 @@ export class HttpServer {
   }
 }
 
-function createHttpServer(config: HttpConfig): Server | TlsServer {
+function createHttpServer(
+  config: HttpConfig,
+  certificates: AcmeCertificates | undefined,
+): Server | TlsServer {
   const { timeouts, limits } = config;
   const options: ServerOptions = {
     // Node's own limit for a whole request would cut slow pushes; #onSilence looks at progress instead.
@@ -164,11 +182,12 @@ function createHttpServer(config: HttpConfig): Server | TlsServer {
     connectionsCheckingInterval: Math.min(5000, Math.max(100, timeouts.headersSeconds * 250)),
   };
   if (config.tls === undefined) return createServer(options);
-  const files = tlsOptions(config.tls);
+  const tls = tlsOptions(config.tls, certificates?.pemFor());
+  const choose = certificates && { SNICallback: chooseFetched(config.tls, certificates) };
   try {
-    return createTlsServer({ ...options, ...files });
+    return createTlsServer({ ...options, ...tls, ...choose });
   } catch (error) {
-    const { certificate, key } = config.tls;
+    const { certificate, key } = config.tls.files ?? {};
     throw new TlsError(
       `${certificate} and ${key} are no pair of certificate and key: ${(error as Error).message}`,
       error,

@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import type { Logger } from '../protocols/registry.ts';
 import { createAccessLog } from './access-log.ts';
+import { AcmeCertificates } from './acme/certificates.ts';
 import { createApp } from './app.ts';
 import type { Config } from './config/config.ts';
 import { ErrorReports } from './error-reports/error-reports.ts';
@@ -13,6 +14,8 @@ import { UploadPurger } from './upload-purger.ts';
 /** Everything that answers requests, behind one function. */
 export interface Service {
   handler: RequestListener;
+  /** What TLS shows, when that is fetched by ACME. */
+  certificates: AcmeCertificates | undefined;
   reopenLogs(): void;
   /** Metrics and health of this process. */
   report(): Promise<WorkerReport>;
@@ -38,12 +41,16 @@ export async function openService(config: Config, ownLog: Logger): Promise<Servi
     endpoints: [...eyes.endpoints, opened.access.middleware],
     guards: eyes.guards,
   });
+  const letsEncrypt = config.http.tls?.letsEncrypt;
+  const certificates =
+    letsEncrypt && (await AcmeCertificates.open(letsEncrypt, opened.content.driver, log));
   const purger = new UploadPurger(opened.content, config.storage.purge, log);
   const answer = app.callback();
   return {
     handler: eyes.handler((request, response) => {
       void answer(request, response);
     }),
+    certificates,
     reopenLogs: () => {
       accessLog.reopen();
       eyes.reopenLogs();
@@ -51,6 +58,7 @@ export async function openService(config: Config, ownLog: Logger): Promise<Servi
     report: () => eyes.report(),
     close: async () => {
       purger.close();
+      await certificates?.close();
       await eyes.close();
       await opened.close();
       await reports?.close();

@@ -143,7 +143,8 @@ interface Running {
 async function run(config: Config, log: ProcessLogger): Promise<Running> {
   const service = await openService(config, log);
   try {
-    return { service, server: new HttpServer(config.http, service.handler, log) };
+    const { handler, certificates } = service;
+    return { service, server: new HttpServer(config.http, handler, log, certificates) };
   } catch (error) {
     await service.close();
     throw error;

@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { ServerOptions, Server as TlsServer } from 'node:https';
-import type { TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Logger } from '../protocols/registry.ts';
+import type { AcmeCertificates } from './acme/certificates.ts';
 import type { TlsConfig } from './config/http.ts';
 
 /** Why the certificate can't be used, and which file it is. */
@@ -12,14 +13,20 @@ export class TlsError extends Error {
   }
 }
 
-/** Options of an https server for `config`. Reads the files; throws a TlsError that names the one that can't be. */
-export function tlsOptions(config: TlsConfig): ServerOptions {
+/**
+ * Options of an https server for `config`. Reads the files; throws a TlsError that names the one that can't be.
+ * `fetched` is key and chain in PEM where no files are configured; without it every handshake fails.
+ */
+export function tlsOptions(config: TlsConfig, fetched?: string): ServerOptions {
   const old = config.minimumVersion === 'TLSv1' || config.minimumVersion === 'TLSv1.1';
   const ciphers = config.cipherSuites.join(':') || 'DEFAULT';
   const clientCerts = config.clientCas.length > 0;
   return {
-    cert: readPem(config.certificate),
-    key: readPem(config.key),
+    ...(config.files && {
+      cert: readPem(config.files.certificate),
+      key: readPem(config.files.key),
+    }),
+    ...(fetched !== undefined && { cert: fetched, key: fetched }),
     minVersion: config.minimumVersion,
     // OpenSSL 3 refuses the hashes of TLS before 1.2 above this level, whatever minVersion says.
     ...(old || config.cipherSuites.length > 0
@@ -56,7 +63,9 @@ export function watchCertificate(
   log: Logger,
   intervalMs: number,
 ): () => void {
-  const files = [config.certificate, config.key, ...config.clientCas];
+  const pair = config.files;
+  if (pair === undefined) return () => {};
+  const files = [pair.certificate, pair.key, ...config.clientCas];
   let seen = stamp(files);
   const timer = setInterval(() => {
     const now = stamp(files);
@@ -64,16 +73,33 @@ export function watchCertificate(
     seen = now;
     try {
       server.setSecureContext(tlsOptions(config));
-      log.info('certificate reloaded', { certificate: config.certificate });
+      log.info('certificate reloaded', { certificate: pair.certificate });
     } catch (error) {
       log.error('certificate not reloaded; the old one stays', {
-        certificate: config.certificate,
+        certificate: pair.certificate,
         error,
       });
     }
   }, intervalMs);
   timer.unref();
   return () => clearInterval(timer);
+}
+
+/** Gives the certificate of the host that a client asks for; for others the server's own is shown. */
+export function chooseFetched(
+  config: TlsConfig,
+  certificates: AcmeCertificates,
+): NonNullable<ServerOptions['SNICallback']> {
+  const contexts = new Map<string, { pem: string; context: SecureContext }>();
+  return (host, done) => {
+    const pem = certificates.pemFor(host);
+    if (pem === undefined) return done(null);
+    const known = contexts.get(host.toLowerCase());
+    const context =
+      known?.pem === pem ? known.context : createSecureContext(tlsOptions(config, pem));
+    contexts.set(host.toLowerCase(), { pem, context });
+    return done(null, context);
+  };
 }
 
 function stamp(files: readonly string[]): string {

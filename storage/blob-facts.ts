@@ -39,7 +39,8 @@ export class FactStore {
   /** `background`: how many blobs are read at the same time while nobody waits for them. */
   constructor(driver: StorageDriver, blobs: BlobStore, limits: UnpackLimits, background = 1) {
     this.limits = limits;
-    this.#queue = new WorkQueue({ waiting: Math.max(2, availableParallelism() - 1), background });
+    const waiting = Math.max(2, availableParallelism() - 1);
+    this.#queue = new WorkQueue({ waiting, listed: waiting, background });
     this.#driver = driver;
     this.#blobs = blobs;
   }

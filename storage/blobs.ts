@@ -90,6 +90,11 @@ export class BlobStore {
     await this.#driver.move(path, blobData(digest));
   }
 
+  /** Whether the backend can send clients to itself at all. */
+  get redirects(): boolean {
+    return this.#driver.redirectUrl !== undefined;
+  }
+
   /** Where the client may fetch the blob itself, if the backend can say. */
   async redirectUrl(digest: Digest, method: string): Promise<URL | undefined> {
     return this.#driver.redirectUrl?.(blobData(digest), { method });

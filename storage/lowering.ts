@@ -48,6 +48,13 @@ export interface Unbridgeable {
   detail?: string;
 }
 
+/** How long, and how urgently, a client waits for proofs. */
+export interface Wait {
+  /** Milliseconds of Date.now. */
+  until: number;
+  urgency: Exclude<Urgency, 'background'>;
+}
+
 export interface LoweringOptions {
   /** Which platform of an index V1 clients see, in order of preference. */
   platforms(repository: string): readonly Platform[];
@@ -85,14 +92,19 @@ export class Lowering {
     this.#options = options;
   }
 
-  /** The image manifest that V1 clients see of this one: itself, or one platform of an index (bridge.md 3.1). */
+  /**
+   * The image manifest that V1 clients see of this one: itself, or one platform of an index (bridge.md 3.1). With
+   * `only` there is no other than the agent's platform.
+   */
   async pick(
     repository: Repository,
     manifest: Manifest,
     agent: Platform | undefined,
+    only = false,
   ): Promise<Manifest | undefined> {
     if (manifest.kind !== 'index') return manifest.kind === 'image' ? manifest : undefined;
-    const picked = await pickManifest(manifest.bytes, this.#wishes(repository, agent), {
+    const wishes = only ? (agent ? [agent] : []) : this.#wishes(repository, agent);
+    const picked = await pickManifest(manifest.bytes, wishes, {
       index: async (digest) => (await repository.manifests.get(digest))?.bytes,
       platform: async (digest) => this.#platformOf(await repository.manifests.get(digest)),
     });
@@ -101,17 +113,17 @@ export class Lowering {
 
   /**
    * The chain of what V1 clients see of a manifest, as `chain` gives it, with the image manifest that was picked; or why
-   * there is none. `patience` is when to stop waiting for proofs, in milliseconds of Date.now.
+   * there is none.
    */
   async view(
     repository: Repository,
     manifest: Manifest,
     agent: Platform | undefined,
-    patience?: number,
+    wait?: Wait,
   ): Promise<{ chain: Chain; picked?: Manifest } | undefined> {
     const picked = await this.pick(repository, manifest, agent);
     if (!picked) return { chain: this.#unseen(repository, manifest, agent) };
-    const chain = await this.chain(repository, picked, patience);
+    const chain = await this.chain(repository, picked, wait);
     return chain && { chain, picked };
   }
 
@@ -125,16 +137,16 @@ export class Lowering {
     return chain;
   }
 
-  /** When a client that asks now has waited long enough, in milliseconds of Date.now. */
-  patience(): number {
-    return Date.now() + this.#options.waitMs;
+  /** How long a client waits that asks now. */
+  wait(urgency: Wait['urgency'] = 'waiting'): Wait {
+    return { until: Date.now() + this.#options.waitMs, urgency };
   }
 
   /** The proved chain, waiting for the proof up to the configured time; undefined when it takes longer. */
   async chain(
     repository: Repository,
     manifest: Manifest,
-    patience = this.patience(),
+    wait = this.wait(),
   ): Promise<Chain | undefined> {
     const known = await this.known(manifest);
     if (known) {
@@ -143,9 +155,9 @@ export class Lowering {
     }
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>((done) => {
-      timer = setTimeout(() => done(undefined), Math.max(0, patience - Date.now()));
+      timer = setTimeout(() => done(undefined), Math.max(0, wait.until - Date.now()));
     });
-    const proof = this.prove(repository, manifest, 'waiting');
+    const proof = this.prove(repository, manifest, wait.urgency);
     // When nobody waits any more, whoever asks next hears of its failure.
     proof.catch(() => undefined);
     try {
@@ -164,8 +176,10 @@ export class Lowering {
         this.#running.delete(digest),
       );
       this.#running.set(digest, running);
-    } else if (urgency === 'waiting' && manifest.config && isImage(manifest)) {
-      for (const layer of manifest.layers) this.#facts.find(layer.digest).catch(() => undefined);
+    } else if (urgency !== 'background' && isImage(manifest)) {
+      for (const { digest: layer } of manifest.layers) {
+        this.#facts.find(layer, urgency).catch(() => undefined);
+      }
     }
     const chain = await running;
     await this.#note(repository, manifest, chain);
@@ -231,8 +245,8 @@ export class Lowering {
   }
 
   async #derive(manifest: Manifest, urgency: Urgency): Promise<Chain> {
-    if (urgency === 'waiting' && isImage(manifest)) {
-      await Promise.all(manifest.layers.map(({ digest }) => this.#facts.find(digest)));
+    if (urgency !== 'background' && isImage(manifest)) {
+      await Promise.all(manifest.layers.map(({ digest }) => this.#facts.find(digest, urgency)));
     }
     const lowered = await this.#lower(manifest, (layer) => this.#facts.find(layer, urgency));
     if (hasNoV1View(lowered)) {

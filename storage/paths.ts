@@ -32,9 +32,11 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     chains/<hh>/<hex>                                              the layer that a proved image has at this chain ID
  *     diffs/<hh>/<hex>/<alg>-<hex>                                   blobs that unpack to this diff ID
  *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
- *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations
+ *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations, events
  *     mirror/<hh>/<id>                                               repositories through which upstream gives an image
  *     imported-v1-trees                                              docker-registry trees that were brought in
+ *     acme/<host>                                                    key and chain fetched by ACME, PEM
+ *     acme/{account-key,lease,tls-alpn-01/<host>,failures/<host>}    account at the CA; who talks to it; open challenges; retries
  *     spool/<id>/<n>                                                 entries of an archive while it is imported
  */
 const V2 = '/docker/registry/v2';
@@ -100,7 +102,7 @@ export const v1Schema1 = (name: RepositoryName, digest: Digest): string =>
 export const v1RepositoryRecord = (name: RepositoryName, record: string): string =>
   `${v1RepositoryRoot(name)}/records/${record}`;
 
-export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
+const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
 export const v1ImageFile = (
   id: V1ImageId,
   file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock' | 'import',

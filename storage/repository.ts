@@ -2,7 +2,7 @@ import type { BlobStore } from './blobs.ts';
 import type { Catalog } from './catalog.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
-import type { Links } from './links.ts';
+import type { Links, MaybePromise } from './links.ts';
 import type { Listings } from './listings.ts';
 import type { Manifest } from './manifest.ts';
 import { type ManifestCache, type ManifestPolicy, Manifests } from './manifests.ts';
@@ -103,10 +103,13 @@ export class Repository {
     return false;
   }
 
-  /** The manifest that a tag names, if it is whole. */
-  async resolveTag(tag: Tag): Promise<Manifest | undefined> {
-    const digest = await this.tags.resolve(tag);
-    return digest && (await this.manifests.get(digest));
+  /** The manifest that a tag names, if it is whole. A tag goes before its manifest does, so its link says enough. */
+  resolveTag(tag: Tag): MaybePromise<Manifest | undefined> {
+    const digest = this.tags.resolve(tag);
+    if (digest instanceof Promise) {
+      return digest.then((found) => found && this.#parts.manifests.get(found));
+    }
+    return digest === undefined ? undefined : this.#parts.manifests.get(digest);
   }
 
   /**

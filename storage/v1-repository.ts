@@ -1,6 +1,7 @@
 import type { StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { Lifted } from './lifting.ts';
+import type { Wait } from './lowering.ts';
 import type { Manifest } from './manifest.ts';
 import type { RepositoryName, Tag, V1ImageId } from './names.ts';
 import { v1List, v1RepositoryRecord, v1RepositoryRoot } from './paths.ts';
@@ -10,6 +11,9 @@ import type { Schema1Forms } from './schema1-forms.ts';
 import type { V1Reader } from './v1-images.ts';
 import type { TagView, V1ListEntry, V1Repository, V1Viewer } from './v1-store.ts';
 import { ANYONE, V1Tags, type V1TagsParts } from './v1-tags.ts';
+
+/** Tags of a list that are looked up at the same time. */
+const TAGS_AT_ONCE = 32;
 
 export interface V1RepositoryParts extends V1TagsParts {
   driver: StorageDriver;
@@ -39,12 +43,15 @@ export class StoredV1Repository implements V1Repository {
   async tags(viewer: V1Viewer = {}): Promise<Map<Tag, V1ImageId>> {
     const names = new Set([...(await this.#repository.tags.all()), ...(await this.#tags.names())]);
     const sorted = [...names].sort();
-    // All are proved at the same time, within the patience that one request has.
-    const patience = this.#parts.lowering.patience();
-    const views = await Promise.all(sorted.map((tag) => this.#view(tag, viewer, patience)));
+    // All of them within the time that one request may take.
+    const wait = this.#parts.lowering.wait('listed');
     const tags = new Map<Tag, V1ImageId>();
-    for (const [index, view] of views.entries()) {
-      if (view && 'id' in view) tags.set(sorted[index] as Tag, view.id);
+    for (let start = 0; start < sorted.length; start += TAGS_AT_ONCE) {
+      const some = sorted.slice(start, start + TAGS_AT_ONCE);
+      const views = await Promise.all(some.map((tag) => this.#view(tag, viewer, wait)));
+      for (const [index, view] of views.entries()) {
+        if (view && 'id' in view) tags.set(some[index] as Tag, view.id);
+      }
     }
     return tags;
   }
@@ -55,7 +62,7 @@ export class StoredV1Repository implements V1Repository {
   }
 
   view(tag: Tag, viewer: V1Viewer = {}): Promise<TagView | undefined> {
-    return this.#view(tag, viewer, this.#parts.lowering.patience());
+    return this.#view(tag, viewer, this.#parts.lowering.wait());
   }
 
   hasHiddenTags(): Promise<boolean> {
@@ -128,23 +135,23 @@ export class StoredV1Repository implements V1Repository {
     await this.#parts.driver.put(v1RepositoryRecord(this.name, record), content);
   }
 
-  async #view(tag: Tag, viewer: V1Viewer, patience: number): Promise<TagView | undefined> {
+  async #view(tag: Tag, viewer: V1Viewer, wait: Wait): Promise<TagView | undefined> {
     const digest = await this.#repository.tags.resolve(tag);
     const id = await this.#tags.imageOf(tag, digest);
     if (id) return { id };
     const manifest = digest && (await this.#repository.manifests.get(digest));
-    return manifest && this.#lowered(manifest, viewer, patience);
+    return manifest && this.#lowered(manifest, viewer, wait);
   }
 
   /** The V1 ID of a manifest: the image it was made from, or the hex of its config digest once that is proved. */
-  async #lowered(manifest: Manifest, viewer: V1Viewer, patience: number): Promise<TagView> {
+  async #lowered(manifest: Manifest, viewer: V1Viewer, wait: Wait): Promise<TagView> {
     const image = await this.#liftedSchema1(manifest);
     if ('reason' in image) return image;
     const { lowering } = this.#parts;
     const picked = await lowering.pick(this.#repository, image, viewer.platform);
     const origin = picked?.config && (await this.#origin(picked, viewer.reader ?? ANYONE));
     if (origin) return { id: origin };
-    const view = await lowering.view(this.#repository, image, viewer.platform, patience);
+    const view = await lowering.view(this.#repository, image, viewer.platform, wait);
     if (!view) return { reason: 'unproved', detail: 'its layers are still being checked' };
     const { chain } = view;
     if ('reason' in chain) return { reason: chain.reason, detail: chain.detail ?? '' };

@@ -1,6 +1,6 @@
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
-import { storageError } from './errors.ts';
+import { RegistryError, storageError } from './errors.ts';
 import type { ChainImage, Lifted, Lifting } from './lifting.ts';
 import { gather } from './listings.ts';
 import type { Lowering } from './lowering.ts';
@@ -81,7 +81,7 @@ export class V1Tags {
     }
     if (await this.#setVirtual(tag, id, reader)) return;
     const chain = await this.#parts.view.chain(id, reader);
-    const lifted = await this.#parts.lifting.lift(this.#repository, chain);
+    const lifted = await this.#lift(chain);
     await this.hold(chain.map((image) => image.id));
     if ('reason' in lifted) await this.#setHidden(tag, id, lifted.reason);
     else await this.#setLifted(tag, id, lifted.schema2.descriptor.digest);
@@ -147,6 +147,16 @@ export class V1Tags {
     const { driver } = this.#parts;
     const held = (await readRecord<V1ImageId[]>(driver, v1Members(this.#name))) ?? [];
     for (const id of held) await driver.delete(v1Holder(id, this.#name), { durable: false });
+  }
+
+  /** What breaks on our side must not fail a push: the next V2 pull of the tag tries again (bridge.md 4.1). */
+  async #lift(chain: readonly ChainImage[]): Promise<Lifted> {
+    try {
+      return await this.#parts.lifting.lift(this.#repository, chain);
+    } catch (error) {
+      if (error instanceof RegistryError) throw error;
+      return { reason: `failed: ${String(error)}` };
+    }
   }
 
   /** An engine tags what it pulled from us: the tag names the manifest that gave the image, not a copy of it. */

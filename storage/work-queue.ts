@@ -1,5 +1,8 @@
-/** Whether somebody waits for a piece of work, or it is only done ahead of time. */
-export type Urgency = 'waiting' | 'background';
+/** Most urgent first: a client waits for this piece, or for a list that would be longer with it, or nobody does. */
+const URGENCIES = ['waiting', 'listed', 'background'] as const;
+
+/** Who waits for a piece of work. */
+export type Urgency = (typeof URGENCIES)[number];
 
 interface Piece<T> {
   urgency: Urgency;
@@ -8,16 +11,16 @@ interface Piece<T> {
 }
 
 /**
- * Does each piece of work once, however many ask for it, a few at a time. What somebody waits for never stands behind
- * what is done ahead of time: it has places of its own, and while any of it is under way nothing else begins.
+ * Does each piece of work once, however many ask for it, a few at a time. What is urgent never stands behind what is
+ * less so: it has places of its own, and while any of it is under way nothing less urgent begins.
  */
 export class WorkQueue<T> {
   readonly #places: Record<Urgency, number>;
-  readonly #running: Record<Urgency, number> = { waiting: 0, background: 0 };
+  readonly #running: Record<Urgency, number> = { waiting: 0, listed: 0, background: 0 };
   readonly #queued = new Map<string, Piece<T>>();
   readonly #started = new Map<string, Promise<T>>();
 
-  /** `places`: how many pieces of either kind run at the same time. */
+  /** `places`: how many pieces of each kind run at the same time. */
   constructor(places: Record<Urgency, number>) {
     this.#places = places;
   }
@@ -28,7 +31,7 @@ export class WorkQueue<T> {
     if (started !== undefined) return started;
     const queued = this.#queued.get(key);
     if (queued) {
-      if (urgency === 'waiting') queued.urgency = 'waiting';
+      if (isMoreUrgent(urgency, queued.urgency)) queued.urgency = urgency;
       this.#pump();
       return queued.result;
     }
@@ -54,8 +57,10 @@ export class WorkQueue<T> {
   }
 
   #pump(): void {
-    this.#startAll('waiting');
-    if (this.#running.waiting === 0) this.#startAll('background');
+    for (const urgency of URGENCIES) {
+      this.#startAll(urgency);
+      if (this.#running[urgency] > 0) return;
+    }
   }
 
   #startAll(urgency: Urgency): void {
@@ -68,6 +73,10 @@ export class WorkQueue<T> {
       piece.start();
     }
   }
+}
+
+function isMoreUrgent(a: Urgency, b: Urgency): boolean {
+  return URGENCIES.indexOf(a) < URGENCIES.indexOf(b);
 }
 
 function deferred<T>() {

@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { tarEntries } from '../../storage/archives/entry-source.ts';
 import {
@@ -24,12 +23,6 @@ import { type Action, type Registry, registryError, type Session } from '../regi
 
 const SUFFIX = '.tar';
 
-/** One image as one file: `GET` backs it up, `PUT` restores it, both streamed. */
-export function archiveRoutes(router: Router, registry: Registry): void {
-  router.get('/api/images/*name/:file', (ctx) => getArchive(ctx, registry));
-  router.put('/api/images/*name/:file', (ctx) => putArchive(ctx, registry));
-}
-
 interface ArchiveRequest {
   repository: RepositoryName;
   tag: Tag;
@@ -37,7 +30,7 @@ interface ArchiveRequest {
 }
 
 /** `GET` and `HEAD /api/images/NAME/TAG.tar[?format=docker|oci][&platform=os/arch]`. */
-async function getArchive(ctx: Context, registry: Registry): Promise<void> {
+export async function getArchive(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, ['pull']);
   const { repository, tag } = request;
   const files = await planArchive(registry.content, [request], formatOf(ctx), platformOf(ctx));
@@ -61,7 +54,7 @@ async function getArchive(ctx: Context, registry: Registry): Promise<void> {
 }
 
 /** `PUT /api/images/NAME/TAG.tar`: an archive of any form; it gets this name, whatever it calls itself. */
-async function putArchive(ctx: Context, registry: Registry): Promise<void> {
+export async function putArchive(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, ['pull', 'push']);
   if (registry.readOnly) throw registryError('UNSUPPORTED', 'this registry is read-only');
   const { repository, tag, session } = request;

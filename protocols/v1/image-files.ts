@@ -6,7 +6,7 @@ import { type Registry, registryError } from '../registry.ts';
 import { BackgroundAnswers } from './background-answers.ts';
 import { allowCaching, layerEtag, notModified } from './image-caching.ts';
 import { forbidCaching, legacyJson } from './json.ts';
-import { type FileEntry, visitFiles } from './layer-files.ts';
+import type { FileEntry } from './layer-files.ts';
 import { enterImage, imagesOf } from './session.ts';
 
 /** A longer list than anybody reads, in characters. */
@@ -52,6 +52,7 @@ function sendUnfinished(ctx: Context): void {
 async function filesOf(image: V1Image): Promise<Buffer> {
   const items: string[] = [];
   let length = 0;
+  const { visitFiles } = await import('./layer-files.ts');
   await visitFiles(image.layer, (entry) => {
     const item = legacyJson(entry);
     length += item.length;
@@ -72,6 +73,7 @@ async function diffOf(image: V1Image, registry: Registry, reader: V1Reader): Pro
   const deleted = new Map<string, Facts>();
   const created = new Map<string, Facts>();
   const changed = new Map<string, Facts>();
+  const { visitFiles } = await import('./layer-files.ts');
   await visitFiles(image.layer, ([name, ...facts]) => {
     if (created.size + deleted.size > MAX_LIST / 100) throw tooLong();
     (facts[1] ? deleted : created).set(name, facts);

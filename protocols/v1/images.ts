@@ -16,7 +16,7 @@ export function imageRoutes(router: Router, registry: Registry): void {
 }
 
 /** The bytes of the PUT, with the size that engines resume by. */
-async function getJson(ctx: Context, registry: Registry): Promise<void> {
+export async function getJson(ctx: Context, registry: Registry): Promise<void> {
   const { id, reader } = await enterImage(ctx, registry, 'pull');
   const image = await imagesOf(registry).image(id, reader);
   const etag = jsonEtag(image);
@@ -38,7 +38,7 @@ function setChecksums(ctx: Context, { checksums }: V1Image): void {
 }
 
 /** The image itself first. */
-async function getAncestry(ctx: Context, registry: Registry): Promise<void> {
+export async function getAncestry(ctx: Context, registry: Registry): Promise<void> {
   const { id, reader } = await enterImage(ctx, registry, 'pull');
   const { ancestry } = await imagesOf(registry).image(id, reader);
   const body = Buffer.from(legacyJson(ancestry));

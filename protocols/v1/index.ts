@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import type { Protocol } from '../protocol.ts';
 import type { Registry } from '../registry.ts';
+import { hotRoutes } from './hot-routes.ts';
 import { imageFileRoutes } from './image-files.ts';
 import { imagePushRoutes } from './image-pushes.ts';
 import { imageRoutes } from './images.ts';
@@ -37,6 +38,7 @@ export function v1(registry: Registry): Protocol {
     alsoServes: ['/_ping', '/_status', '/robots.txt', '/'],
     router,
     enter: (ctx) => identify(ctx, registry),
+    hot: hotRoutes(registry),
     renderError,
   };
 }

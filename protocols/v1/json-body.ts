@@ -1,5 +1,4 @@
-import type { Context } from 'koa';
-import { koaBody } from 'koa-body';
+import type { Context, Middleware } from 'koa';
 import { registryError } from '../registry.ts';
 
 export type JsonReader = (ctx: Context, invalid: string) => Promise<unknown>;
@@ -9,17 +8,11 @@ export type JsonReader = (ctx: Context, invalid: string) => Promise<unknown>;
  * may send it. Throws REQUEST_INVALID with the message `invalid` for what is not JSON, TOO_LARGE above the limit.
  */
 export function jsonReader(limit: number): JsonReader {
-  const parse = koaBody({
-    jsonLimit: limit,
-    jsonStrict: false,
-    text: false,
-    urlencoded: false,
-    onError: (error) => {
-      throw error;
-    },
-  });
+  let parser: Promise<Middleware> | undefined;
   return async (ctx, invalid) => {
     readAsJson(ctx);
+    parser ??= loadParser(limit);
+    const parse = await parser;
     try {
       await parse(ctx, async () => {});
     } catch (error) {
@@ -30,6 +23,20 @@ export function jsonReader(limit: number): JsonReader {
     if (body === undefined || body === '') throw registryError('REQUEST_INVALID', invalid);
     return body;
   };
+}
+
+/** koa-body brings much along; a registry that sees no V1 push never loads it. */
+async function loadParser(limit: number): Promise<Middleware> {
+  const { koaBody } = await import('koa-body');
+  return koaBody({
+    jsonLimit: limit,
+    jsonStrict: false,
+    text: false,
+    urlencoded: false,
+    onError: (error) => {
+      throw error;
+    },
+  }) as Middleware;
 }
 
 /** Clients say form, text or nothing at all, and mean JSON; bodies were never decompressed (v1.md 1.1). */

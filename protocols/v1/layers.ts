@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import type { Digest } from '../../storage/digest.ts';
 import type { LayerBody } from '../../storage/v1-images.ts';
-import { decideRange, matchesEtag, type RangeDecision, sendEmpty } from '../http.ts';
+import { decideRange, matchesEtag, type RangeDecision, sendBlob, sendEmpty } from '../http.ts';
 import type { Registry } from '../registry.ts';
 import { allowCaching, layerEtag, notModified } from './image-caching.ts';
 import { forbidCaching } from './json.ts';
@@ -28,7 +28,7 @@ export async function getLayer(ctx: Context, registry: Registry): Promise<void> 
   const range = rangeOf(ctx, layer, etag);
   if (range === 'unsatisfiable') return refuseRange(ctx, layer);
   allowCaching(ctx, registry, etag);
-  await send(ctx, layer, range);
+  await send(ctx, registry, layer, range);
 }
 
 /** Has the web server in front send the file, or the client fetch it from the backend (v1.md 1.4). */
@@ -74,6 +74,7 @@ function refuseRange(ctx: Context, { size }: LayerBody): void {
 
 async function send(
   ctx: Context,
+  registry: Registry,
   layer: LayerBody,
   range: Exclude<RangeDecision, 'unsatisfiable'>,
 ): Promise<void> {
@@ -82,6 +83,10 @@ async function send(
   ctx.set({ 'Content-Type': OCTETS, 'Accept-Ranges': seekable ? 'bytes' : 'none' });
   if (range !== 'whole') ctx.set('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
   ctx.status = range === 'whole' ? 200 : 206;
+  if (seekable && layer.blob) {
+    const part = range === 'whole' ? undefined : range;
+    return sendBlob(ctx, registry.content.blobs, layer.blob, size, part);
+  }
   if (ctx.method === 'HEAD') {
     ctx.length = length;
     ctx.respond = false;

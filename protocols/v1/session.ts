@@ -14,6 +14,7 @@ import {
   registryError,
   type Session,
 } from '../registry.ts';
+import { RequestFacts } from '../request-facts.ts';
 import { repositoryOf } from './names.ts';
 
 /** What handlers of a repository begin with. */
@@ -80,16 +81,8 @@ export async function authorize(
   registry: Registry,
   wanted: readonly Access[],
 ): Promise<Session> {
-  const session = await registry.access.authorize(
-    {
-      protocol: 'v1',
-      method: ctx.method,
-      authorization: credentials(ctx.get('authorization')),
-      address: ctx.ip,
-      origin: originOf(ctx.req),
-    },
-    wanted,
-  );
+  const deciding = registry.access.authorize(new RequestFacts(ctx, 'v1', credentials), wanted);
+  const session = deciding instanceof Promise ? await deciding : deciding;
   ctx.state.user = session.user;
   return session;
 }

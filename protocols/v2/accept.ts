@@ -1,4 +1,8 @@
+import { LRUCache } from 'lru-cache';
 import { MANIFEST_TYPES } from '../../storage/manifest.ts';
+
+const MAX_KEPT_LENGTH = 2048;
+const parsed = new LRUCache<string, Accept>({ max: 200 });
 
 /** What a client says it can read, from all its Accept lines (RFC 9110 section 12.5.1). */
 export class Accept {
@@ -6,6 +10,17 @@ export class Accept {
   readonly absent: boolean;
   readonly #types = new Set<string>();
   readonly #refused = new Set<string>();
+
+  /** The same header is taken apart once: a host sends the same one with every pull. */
+  static of(header: string | undefined): Accept {
+    const key = header ?? '';
+    let accept = parsed.get(key);
+    if (!accept) {
+      accept = new Accept(header);
+      if (key.length <= MAX_KEPT_LENGTH) parsed.set(key, accept);
+    }
+    return accept;
+  }
 
   constructor(header: string | undefined) {
     this.absent = header === undefined || header.trim() === '';

@@ -1,7 +1,7 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
-import { parseDigest } from '../../storage/digest.ts';
-import { decideRange, matchesEtag, sendEmpty } from '../http.ts';
+import { type Digest, parseDigest } from '../../storage/digest.ts';
+import { decideRange, matchesEtag, sendBlob, sendEmpty } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { enter, report } from './request.ts';
 
@@ -14,10 +14,12 @@ export function blobRoutes(router: Router, registry: Registry): void {
 }
 
 /** `GET` and `HEAD /v2/<name>/blobs/<digest>` (end-2), with ranges and conditions (v2.md 1.11). */
-async function getBlob(ctx: Context, registry: Registry): Promise<void> {
+export async function getBlob(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, ['pull']);
   const digest = parseDigest(String(ctx.params.digest));
-  const { canonical, size } = await request.repository.blobs.require(digest);
+  const found = request.repository.blobs.find(digest);
+  const blob = (found instanceof Promise ? await found : found) ?? unknownBlob(digest);
+  const { canonical, size } = blob;
   ctx.set({
     'Docker-Content-Digest': digest,
     Etag: `"${digest}"`,
@@ -32,7 +34,9 @@ async function getBlob(ctx: Context, registry: Registry): Promise<void> {
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
 
   report(ctx, registry, request, 'pull', { mediaType: 'application/octet-stream', digest, size });
-  const redirect = await registry.content.blobs.redirectUrl(canonical, ctx.method);
+  const redirect = registry.content.blobs.redirects
+    ? await registry.content.blobs.redirectUrl(canonical, ctx.method)
+    : undefined;
   if (redirect) {
     ctx.status = 307;
     ctx.set('Location', redirect.href);
@@ -47,18 +51,19 @@ async function getBlob(ctx: Context, registry: Registry): Promise<void> {
       detail: { size },
     });
   }
-  ctx.set('Content-Type', 'application/octet-stream');
   ctx.status = range === 'whole' ? 200 : 206;
   if (range !== 'whole') ctx.set('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
-  ctx.length = range === 'whole' ? size : range.end - range.start + 1;
-  if (ctx.method === 'HEAD') {
-    ctx.respond = false;
-    ctx.res.end();
-    return;
-  }
-  ctx.body = await registry.content.blobs.read(canonical, range === 'whole' ? undefined : range);
-  ctx.length = range === 'whole' ? size : range.end - range.start + 1;
-  ctx.set('Content-Type', 'application/octet-stream');
+  await sendBlob(
+    ctx,
+    registry.content.blobs,
+    canonical,
+    size,
+    range === 'whole' ? undefined : range,
+  );
+}
+
+function unknownBlob(digest: Digest): never {
+  throw registryError('BLOB_UNKNOWN', 'blob unknown to registry', { detail: digest });
 }
 
 /** `DELETE /v2/<name>/blobs/<digest>` (end-10): takes the blob out of this repository only. */

@@ -52,7 +52,7 @@ export async function chooseForm(registry: Registry, request: FormRequest): Prom
  * A manifest as it is stored. The OCI types are refused to a client that names only others, as distribution does;
  * docker's own types go to anybody (v2.md 1.8). Throws MANIFEST_UNKNOWN.
  */
-export function readable(stored: Manifest, accept: Accept): Manifest {
+function readable(stored: Manifest, accept: Accept): Manifest {
   const { mediaType } = stored.descriptor;
   if (accept.takes(mediaType)) return stored;
   if (mediaType === OCI_MANIFEST) throw unreadable('OCI manifest', 'OCI manifests');

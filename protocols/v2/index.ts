@@ -4,6 +4,7 @@ import type { Registry } from '../registry.ts';
 import { baseRoutes, frontDoor, markAsV2 } from './base.ts';
 import { blobRoutes } from './blobs.ts';
 import { catalogRoutes } from './catalog.ts';
+import { hotRoutes } from './hot-routes.ts';
 import { manifestRoutes } from './manifests.ts';
 import { referrerRoutes } from './referrers.ts';
 import { renderError } from './render-error.ts';
@@ -21,5 +22,5 @@ export function v2(registry: Registry): Protocol {
   tagRoutes(router, registry);
   referrerRoutes(router, registry);
   const enter = registry.v2?.hideFromOldEngines === false ? markAsV2 : frontDoor;
-  return { prefix: '/v2', router, cleanPaths: true, enter, renderError };
+  return { prefix: '/v2', router, cleanPaths: true, enter, hot: hotRoutes(registry), renderError };
 }

@@ -37,11 +37,11 @@ function parseWanted(text: string, name: string): Reference {
 }
 
 /** `GET` and `HEAD /v2/<name>/manifests/<reference>` (end-3, v2.md 1.8). */
-async function getManifest(ctx: Context, registry: Registry): Promise<void> {
+export async function getManifest(ctx: Context, registry: Registry): Promise<void> {
   const request = await enter(ctx, registry, ['pull']);
   const { repository } = request;
   const reference = parseWanted(String(ctx.params.reference), repository.name);
-  const accept = new Accept(ctx.req.headers.accept);
+  const accept = Accept.of(ctx.req.headers.accept);
   const stored = await find(registry, request, reference);
   const { tag } = reference;
   const manifest =
@@ -57,8 +57,7 @@ async function getManifest(ctx: Context, registry: Registry): Promise<void> {
   const { mediaType, digest, size } = manifest.descriptor;
   ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
   if (reference.tag !== undefined) {
-    ctx.vary('Accept');
-    if (stored.kind === 'index') ctx.vary('User-Agent');
+    addVary(ctx, stored.kind === 'index' ? 'Accept, User-Agent' : 'Accept');
   }
   const ifNoneMatch = ctx.get('if-none-match');
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
@@ -74,6 +73,12 @@ async function getManifest(ctx: Context, registry: Registry): Promise<void> {
 
 function referencesOf({ config, layers, manifests }: Manifest): Descriptor[] {
   return [...(config ? [config] : []), ...layers, ...manifests];
+}
+
+/** Koa's own way takes the header apart, which is seldom there yet. */
+function addVary(ctx: Context, fields: string): void {
+  if (ctx.res.hasHeader('Vary')) ctx.vary(fields.split(', '));
+  else ctx.set('Vary', fields);
 }
 
 function tagOf(reference: Reference): { tag?: Tag } {

@@ -11,6 +11,7 @@ import {
   registryError,
   type Session,
 } from '../registry.ts';
+import { RequestFacts } from '../request-facts.ts';
 
 /** What most handlers begin with: the repository in the path, and a session that may use it. */
 export interface RepositoryRequest {
@@ -40,16 +41,8 @@ export async function authorize(
   registry: Registry,
   wanted: readonly Access[],
 ): Promise<Session> {
-  const session = await registry.access.authorize(
-    {
-      protocol: 'v2',
-      method: ctx.method,
-      authorization: ctx.get('authorization') || undefined,
-      address: ctx.ip,
-      origin: originOf(ctx.req),
-    },
-    wanted,
-  );
+  const deciding = registry.access.authorize(new RequestFacts(ctx, 'v2'), wanted);
+  const session = deciding instanceof Promise ? await deciding : deciding;
   ctx.state.user = session.user;
   return session;
 }

@@ -32,7 +32,7 @@ export class HtpasswdFile {
       this.#read(now);
     } catch (error) {
       throw new Error(
-        `auth.htpasswd.path: cannot read ${path} (${messageOf(error)}); make it with: htpasswd -Bc ${path} NAME`,
+        `auth.htpasswd.path: cannot read ${path} (${messageOf(error)}); ${readFix(path, error)}`,
         { cause: error },
       );
     }
@@ -120,4 +120,12 @@ function parse(text: string): Map<string, string> {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function readFix(path: string, error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'EACCES' || code === 'EPERM') {
+    return `give it to the user that runs the registry: chown ${process.getuid?.() ?? 'USER'} ${path}`;
+  }
+  return `make it with: htpasswd -Bc ${path} NAME`;
 }

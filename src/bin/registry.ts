@@ -1,7 +1,5 @@
 #!/usr/bin/env node
 import { type Command, runCommandLine, UsageError } from '../commands/command.ts';
-import { garbageCollectCommand } from '../commands/garbage-collect.ts';
-import { serveCommand } from '../commands/serve.ts';
 import { version } from '../version.ts';
 
 /** distribution's command line (v2.md 5.1): the configuration must be named. */
@@ -21,7 +19,11 @@ const code = await runCommandLine(
   'registry',
   `registry isthmus ${version()}`,
   'Isthmus under the command line of distribution.',
-  [withNamedConfig(serveCommand), withNamedConfig(garbageCollectCommand)],
+  {
+    serve: async () => withNamedConfig((await import('../commands/serve.ts')).serveCommand),
+    'garbage-collect': async () =>
+      withNamedConfig((await import('../commands/garbage-collect.ts')).garbageCollectCommand),
+  },
   process.argv.slice(2),
 );
 process.exit(code);

@@ -21,6 +21,9 @@ export interface Command {
   run(operands: string[], options: OptionValues): Promise<number>;
 }
 
+/** The commands of a program by name, each loaded when it is called for: a server starts without the rest. */
+export type CommandTable = Readonly<Record<string, () => Promise<Command>>>;
+
 /** The command line can't be understood; the message says what would be right. */
 export class UsageError extends Error {}
 
@@ -29,19 +32,21 @@ export async function runCommandLine(
   program: string,
   version: string,
   about: string,
-  commands: readonly Command[],
+  commands: CommandTable,
   words: readonly string[],
 ): Promise<number> {
   const [name, ...rest] = words;
   if (name === '--version' || name === '-v' || name === '-V') return print(`${version}\n`);
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    const command = commands.find((each) => each.name === rest[0]);
-    return print(
-      command === undefined ? overview(program, about, commands) : helpOf(program, command),
-    );
+    const command = await load(commands, rest[0]);
+    if (command !== undefined) return print(helpOf(program, command));
+    const all = await Promise.all(Object.values(commands).map((each) => each()));
+    return print(overview(program, about, all));
   }
-  const command = commands.find((each) => each.name === name);
-  if (command === undefined) return complain(unknownCommand(program, name, commands));
+  const command = await load(commands, name);
+  if (command === undefined) {
+    return complain(unknownCommand(program, name, Object.keys(commands)));
+  }
   try {
     const { operands, options } = parse(command, rest);
     if (options.help === true) return print(helpOf(program, command));
@@ -50,6 +55,13 @@ export async function runCommandLine(
     const usage = error instanceof UsageError ? `\nusage: ${usageOf(program, command)}` : '';
     return complain(`${error instanceof Error ? error.message : String(error)}${usage}`);
   }
+}
+
+async function load(
+  commands: CommandTable,
+  name: string | undefined,
+): Promise<Command | undefined> {
+  return name !== undefined && Object.hasOwn(commands, name) ? commands[name]?.() : undefined;
 }
 
 function parse(command: Command, words: string[]): { operands: string[]; options: OptionValues } {
@@ -75,8 +87,7 @@ function explain(error: NodeJS.ErrnoException, known: string[]): string {
   )}`;
 }
 
-function unknownCommand(program: string, name: string, commands: readonly Command[]): string {
-  const names = commands.map((each) => each.name);
+function unknownCommand(program: string, name: string, names: readonly string[]): string {
   return `unknown command "${name}"${didYouMean(name, names)}\ncommands: ${names.join(', ')}; see ${program} --help`;
 }
 

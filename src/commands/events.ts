@@ -23,7 +23,7 @@ export const eventsCommand: Command = {
   },
   operands: 2,
   async run([what, path], options) {
-    const { config } = loadConfig(path, process.env);
+    const { config } = loadConfig(path, process.env, 'offline');
     const content = openContent(config, quiet);
     try {
       const ids = Array.isArray(options.id) ? options.id.map(String) : [];

@@ -18,7 +18,7 @@ export async function withContent<T>(
   options: OptionValues,
   work: (content: ContentStore, log: ProcessLogger) => Promise<T>,
 ): Promise<T> {
-  const { config, warnings } = loadConfig(textOption(options, 'config'), process.env);
+  const { config, warnings } = loadConfig(textOption(options, 'config'), process.env, 'offline');
   const log = createLogger(config.log);
   for (const warning of warnings) log.debug(describeFinding(warning));
   if (config.storage.driver.kind === 'memory') {

@@ -23,10 +23,10 @@ export interface HttpConfig {
 }
 
 export interface TlsConfig {
-  /** Path of the PEM chain. */
-  certificate: string;
-  /** Path of the PEM key. */
-  key: string;
+  /** Paths of the PEM chain and key; undefined when they are fetched by ACME. */
+  files: { certificate: string; key: string } | undefined;
+  /** Fetches certificates by ACME; undefined when there are files. */
+  letsEncrypt: LetsEncryptConfig | undefined;
   /** Paths of CA certificates that client certificates must be signed by. Default none: no client certificates. */
   clientCas: string[];
   /** What is asked of a client's certificate when `clientCas` is set. Default require-and-verify-client-cert. */
@@ -35,6 +35,18 @@ export interface TlsConfig {
   minimumVersion: TlsVersion;
   /** OpenSSL's names of the cipher suites, best first; empty for Node's own list. Without effect on TLS 1.3. */
   cipherSuites: string[];
+}
+
+/** Certificates by ACME (RFC 8555), proved by tls-alpn-01 on the port of the registry. */
+export interface LetsEncryptConfig {
+  /** The names that get a certificate each, in lower case; at least one. */
+  hosts: string[];
+  /** Where the CA may write to; undefined for nowhere. */
+  email: string | undefined;
+  /** Path of the folder that keeps keys and certificates, as distribution 3 lays it out; undefined: the store. */
+  cacheFolder: string | undefined;
+  /** The CA. Default Let's Encrypt. */
+  directoryUrl: string;
 }
 
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
@@ -175,8 +187,7 @@ function readTls(http: Section): TlsConfig | undefined {
   const tls = http.section('tls');
   const certificate = tls.string('certificate');
   const key = tls.string('key');
-  const letsEncrypt = tls.section('letsencrypt');
-  letsEncrypt.ignore('cachefile', 'email', 'hosts', 'directoryurl');
+  const letsEncrypt = readLetsEncrypt(tls.section('letsencrypt'));
   const rest = {
     clientCas: tls.strings('clientcas', []),
     clientAuth: tls.choice('clientauth', CLIENT_AUTH, 'require-and-verify-client-cert'),
@@ -191,19 +202,43 @@ function readTls(http: Section): TlsConfig | undefined {
     );
   }
   if (certificate === undefined && key === undefined) {
-    if (letsEncrypt.keys().length > 0) {
-      tls.mistake(
-        'letsencrypt',
-        'certificates are not fetched by this version; set certificate and key',
-      );
-    }
-    return undefined;
+    return letsEncrypt && { files: undefined, letsEncrypt, ...rest };
   }
+  if (letsEncrypt !== undefined)
+    tls.warning('letsencrypt', 'ignored, since certificate and key are set; keep one of the two');
   if (certificate === undefined)
     tls.mistake('certificate', 'expected the path of the certificate that belongs to key');
   if (key === undefined)
     tls.mistake('key', 'expected the path of the key that belongs to certificate');
-  return { certificate: certificate ?? '', key: key ?? '', ...rest };
+  const files = { certificate: certificate ?? '', key: key ?? '' };
+  return { files, letsEncrypt: undefined, ...rest };
+}
+
+const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
+const HOST_NAME =
+  /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+function readLetsEncrypt(section: Section): LetsEncryptConfig | undefined {
+  const hosts = section.strings('hosts', []).map((host) => host.toLowerCase());
+  // The sample files of distribution set all of them to ''.
+  const email = section.string('email') || undefined;
+  const cacheFolder = section.string('cachefile') || undefined;
+  const directoryUrl = section.url('directoryurl') ?? LETS_ENCRYPT;
+  if (hosts.length === 0 && email === undefined && cacheFolder === undefined) return undefined;
+  if (hosts.length === 0) {
+    section.mistake(
+      'hosts',
+      'expected the names that get a certificate, such as [registry.example]',
+    );
+  }
+  for (const host of hosts) {
+    if (!HOST_NAME.test(host))
+      section.mistake(
+        'hosts',
+        `expected names such as registry.example, without port or *, got "${host}"`,
+      );
+  }
+  return { hosts: [...new Set(hosts)], email, cacheFolder, directoryUrl };
 }
 
 function readCiphers(tls: Section): string[] {

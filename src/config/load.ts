@@ -17,20 +17,33 @@ export interface LoadedConfig {
 
 const SAMPLE = 'config_sample.yml';
 
+/** What a configuration is loaded for: to serve by it, or to work on the store of this host only. */
+export type Purpose = 'serve' | 'offline';
+
 /**
  * The configuration from `argument`, else DOCKER_REGISTRY_CONFIG, else REGISTRY_CONFIGURATION_PATH, else the sample
- * that ships with the package. Throws a ConfigError that holds every mistake.
+ * that ships with the package. Throws a ConfigError that holds every mistake; to serve, also one that holds what must
+ * not face users.
  */
-export function loadConfig(argument: string | undefined, environment: Environment): LoadedConfig {
+export function loadConfig(
+  argument: string | undefined,
+  environment: Environment,
+  purpose: Purpose = 'serve',
+): LoadedConfig {
   const path = locateConfig(argument, environment);
-  return parseConfig(readConfigFile(path), path, environment);
+  return parseConfig(readConfigFile(path), path, environment, purpose);
 }
 
 /** The same for text that stands in memory; `path` is only named. */
-export function parseConfig(text: string, path: string, environment: Environment): LoadedConfig {
+export function parseConfig(
+  text: string,
+  path: string,
+  environment: Environment,
+  purpose: Purpose = 'serve',
+): LoadedConfig {
   const findings = new Findings();
   const config = read(text, path, environment, findings);
-  if (config !== undefined && findings.mistakes.length === 0) {
+  if (config !== undefined && findings.mistakes.length === 0 && purpose === 'serve') {
     for (const refusal of refusalsInProduction(config)) findings.mistakes.push(refusal);
   }
   if (config === undefined || findings.mistakes.length > 0)

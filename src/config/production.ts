@@ -13,19 +13,20 @@ export function refusalsInProduction(config: Config): Finding[] {
   if (isPublic(config) && !hasAccessControl(config) && !config.protocols.v1.standaloneSaid) {
     refuse(
       'auth',
-      'everyone could push and delete; set auth.htpasswd.path or auth.token, listen on 127.0.0.1 (REGISTRY_HOST), ' +
-        'or say that this is meant with STANDALONE=true',
+      'everyone could push and delete; name a file made by `htpasswd -B` (AUTH_HTPASSWD_PATH with the sample, ' +
+        'auth.htpasswd.path in yours), listen on this host only (REGISTRY_HOST=127.0.0.1), ' +
+        'or say that this is meant (STANDALONE=true)',
     );
   }
   for (const [path, file] of secretFiles(config)) {
     if (isWorldReadable(file))
-      refuse(path, `every user of this host can read ${file}; run: chmod 600 ${file}`);
+      refuse(path, `every user of this host can read ${file}; run: chmod o-r ${file}`);
   }
   if (config.source.literalSecrets && isWorldReadable(config.source.path)) {
     const { path } = config.source;
     refuse(
       '',
-      `the file holds secrets and every user of this host can read it; run: chmod 600 ${path}, or use _env:`,
+      `the file holds secrets and every user of this host can read it; run: chmod o-r ${path}, or use _env:`,
     );
   }
   return refusals;
@@ -43,7 +44,7 @@ function hasAccessControl({ auth, protocols: { v1 } }: Config): boolean {
 
 function secretFiles({ http, auth, bridge }: Config): [string, string][] {
   const files: [string, string | undefined][] = [
-    ['http.tls.key', http.tls?.key],
+    ['http.tls.key', http.tls?.files?.key],
     ['auth.htpasswd.path', auth.htpasswd?.path],
     ['auth.tokenendpoint.keyfile', auth.tokenEndpoint?.keyFile],
     ['schema1.signingKeyFile', bridge.schema1SigningKeyFile],

@@ -1,13 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
 import type { StorageDriver } from '../../storage/driver.ts';
-import { RegistryError } from '../../storage/errors.ts';
 import type { Config } from '../config/config.ts';
 import type { TlsConfig } from '../config/http.ts';
 import type { ListenAddress } from '../config/scalars.ts';
 import type { EndpointConfig, RedisConfig } from '../config/services.ts';
 import { backlogs } from '../events/dead-letters.ts';
-import { checkTcp, checkWritable } from '../health-checks.ts';
+import { checkTcp, checkWritable, storageFix } from '../health-checks.ts';
 import { listen, showAddress } from '../listen.ts';
 import { type Diagnosis, ok, problem, skipped, warning } from './finding.ts';
 
@@ -27,19 +26,6 @@ export async function checkStorageWritable(
   } catch (error) {
     return problem(what, `can't write: ${(error as Error).message}`, storageFix(error));
   }
-}
-
-function storageFix(error: unknown): string {
-  const { code } = (error instanceof RegistryError ? error.cause : error) as NodeJS.ErrnoException;
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return 'free space on the disk, run garbage-collect, or move the storage to a larger one';
-  }
-  if (code === 'EROFS')
-    return 'mount the disk writable: mount -o remount,rw …; look at dmesg for why it is not';
-  if (code === 'EACCES' || code === 'EPERM') {
-    return `give the folder to the user that runs the registry: chown -R ${process.getuid?.() ?? 'USER'} FOLDER`;
-  }
-  return 'see that the path or bucket exists and that its credentials are right';
 }
 
 /** Whether the file system below `path` has space and inodes left. */
@@ -103,10 +89,16 @@ export function checkTlsFiles(tls: TlsConfig | undefined, now = Date.now()): Dia
       skipped(what, 'no TLS in this process; engines want it in front, or insecure-registries'),
     ];
   const found: Diagnosis[] = [];
+  if (tls.letsEncrypt !== undefined) {
+    const hosts = tls.letsEncrypt.hosts.join(', ');
+    found.push(skipped(what, `fetched by ACME for ${hosts}; the log says "certificate fetched"`));
+  }
   try {
-    accessSync(tls.key, constants.R_OK);
-    const certificate = new X509Certificate(readFileSync(tls.certificate));
-    found.push(validity(certificate, tls.certificate, now));
+    if (tls.files !== undefined) {
+      accessSync(tls.files.key, constants.R_OK);
+      const certificate = new X509Certificate(readFileSync(tls.files.certificate));
+      found.push(validity(certificate, tls.files.certificate, now));
+    }
   } catch (error) {
     const fix = 'set http.tls.certificate and http.tls.key to PEM files that this user may read';
     found.push(problem(what, (error as Error).message, fix));

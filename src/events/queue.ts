@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../protocols/registry.ts';
 import type { StorageDriver } from '../../storage/driver.ts';
 import { ifFound } from '../../storage/errors.ts';
@@ -42,7 +43,9 @@ export class EventQueue {
   #waiters: { until: number; resolve: () => void }[] = [];
   #writing: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
-  #count = { events: 0, at: Number.NEGATIVE_INFINITY };
+  #count = { events: 0, at: Number.NEGATIVE_INFINITY, exact: false };
+  /** Events that this process ever wrote. */
+  #written = 0;
   /** Called when a segment was written. */
   onWritten: () => void = () => {};
   /** Events that this process could keep nowhere. */
@@ -86,11 +89,15 @@ export class EventQueue {
 
   /** Names of the segments that wait, oldest first. */
   async segments(): Promise<string[]> {
+    const before = this.#written;
     const names: string[] = [];
     for await (const name of this.#driver.list(queueRoot(this.#key))) {
       if (parseSegmentName(name) !== undefined) names.push(name);
     }
-    this.#count = { events: names.reduce((sum, name) => sum + countOf(name), 0), at: Date.now() };
+    const listed = names.reduce((sum, name) => sum + countOf(name), 0);
+    // What was written during the listing may stand in it or not; rather too many than too few.
+    const during = this.#written - before;
+    this.#count = { events: listed + during, at: Date.now(), exact: during === 0 };
     return names;
   }
 
@@ -169,7 +176,7 @@ export class EventQueue {
     const lines = batch.map(({ line }) => line);
     try {
       const name = this.#namer.next(batch.length);
-      if ((await this.#length()) + batch.length > this.#maxEvents) {
+      if (await this.#isFullFor(batch.length)) {
         const gone = await this.#dead.add(name, lines, 'the queue is full');
         this.#log.error('event queue full, events became dead letters', {
           endpoint: this.#key,
@@ -181,6 +188,8 @@ export class EventQueue {
         const content = `${lines.join('\n')}\n`;
         await this.#driver.put(queueSegment(this.#key, name), content, { durable });
         this.#count.events += batch.length;
+        this.#written += batch.length;
+        if (durable) await laterThan(name);
       }
     } catch (error) {
       this.#waiting.unshift(...batch);
@@ -208,10 +217,22 @@ export class EventQueue {
     for (const { resolve } of done) resolve();
   }
 
-  async #length(): Promise<number> {
-    if (Date.now() - this.#count.at > COUNT_MS) await this.segments();
-    return this.#count.events;
+  async #isFullFor(more: number): Promise<boolean> {
+    const full = () => this.#count.events + more > this.#maxEvents;
+    const stale = Date.now() - this.#count.at > COUNT_MS;
+    // Only this method's caller writes, so a listing made here is exact.
+    if (stale || (full() && !this.#count.exact)) await this.segments();
+    return full();
   }
+}
+
+/**
+ * Waits for the next millisecond, if need be. Whoever acts upon an answer, on whatever worker, then gets a later name
+ * for the event of that.
+ */
+async function laterThan(segment: string): Promise<void> {
+  const time = parseSegmentName(segment)?.time ?? 0;
+  while (Date.now() <= time && Date.now() > time - 10) await sleep(1);
 }
 
 function countOf(segment: string): number {

@@ -73,7 +73,7 @@ class Worker {
     const { maxRequests, maxRequestsJitter } = config.workers;
     const jitter = Math.floor(Math.random() * (maxRequestsJitter + 1));
     this.#recycleAfter = maxRequests === 0 ? Number.POSITIVE_INFINITY : maxRequests + jitter;
-    this.#server = new HttpServer(config.http, service.handler, log);
+    this.#server = new HttpServer(config.http, service.handler, log, service.certificates);
     setInterval(() => this.#beat(), BEAT_MS).unref();
   }
 

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { opendir, readlink, stat } from 'node:fs/promises';
+import { opendir, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { PassThrough, pipeline, Readable, Transform } from 'node:stream';
 import { extract } from 'tar-stream';
@@ -67,11 +67,6 @@ async function* walk(root: string, at: string): AsyncGenerator<ArchiveEntry> {
       yield { kind: 'link', name, target: linkTarget(name, 'symbolic', await readlink(path)) };
     }
   }
-}
-
-/** Whether a path is a directory; throws when there is nothing. */
-export async function isDirectory(path: string): Promise<boolean> {
-  return (await stat(path)).isDirectory();
 }
 
 /** The plain tar of a stream that may be compressed. */

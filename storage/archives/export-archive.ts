@@ -76,7 +76,12 @@ async function imagesOf(
 ): Promise<ExportedImage[]> {
   const images = new Map<string, ExportedImage>();
   for (const { repository, manifest, tags } of exported) {
-    const picked = await store.lowering.pick(repository, manifest, platform);
+    const picked = await store.lowering.pick(
+      repository,
+      manifest,
+      platform,
+      platform !== undefined,
+    );
     if (!picked?.config) {
       const what = manifest.kind === 'index' ? 'has no image for this platform' : 'is no image';
       throw storageError(

@@ -19,7 +19,7 @@ import { type BadLayer, isBadLayer, type LayerFacts } from './layer-facts.ts';
 import { decodeV1Image, type V1Image } from './v1-image.ts';
 
 /** A longer chain of parents has no V2 view (bridge.md 4.2). */
-export const MAX_CHAIN = 1024;
+const MAX_CHAIN = 1024;
 
 /** What V2 lists for a stored layer (4.3). */
 export interface V2Layer {

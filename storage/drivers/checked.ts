@@ -11,7 +11,7 @@ import type {
 const SEGMENT = /^[A-Za-z0-9._~-]{1,255}$/;
 
 /** Throws when a path could leave the root or has a character that some backend cannot hold. */
-export function checkPath(path: string): string {
+function checkPath(path: string): string {
   if (path === '/') return path;
   const segments = path.split('/');
   if (segments.shift() !== '' || segments.length === 0) throw invalid(path);

@@ -3,9 +3,9 @@ import type { Readable } from 'node:stream';
 import type { Tap } from '../driver.ts';
 
 /** Written at once when this much has gathered: fewer, larger writes. */
-const BATCH_BYTES = 1024 * 1024;
+const BATCH_BYTES = 512 * 1024;
 /** The source is held back while more than this waits to be written. */
-const HIGH_WATER_BYTES = 4 * 1024 * 1024;
+const HIGH_WATER_BYTES = 2 * 1024 * 1024;
 
 /**
  * Writes a stream to the end of an open file and gives the number of bytes. Works on events instead of async

@@ -39,7 +39,7 @@ describe('health', () => {
     const none = { storageIntervalSeconds: undefined, storageThreshold: 1 };
     const all = { ...none, files: [], http: [], tcp: [], ...config };
     health = new Health(all, driver, collectingLog(), options);
-    health.start();
+    void health.start();
     return health;
   }
 
@@ -140,6 +140,19 @@ describe('health', () => {
     await eventually(() => checked.unwritable, 'the probe');
     assert.equal(checked.unwritable, 'disk full');
     assert.equal(checked.ill, false);
+  });
+
+  it('says at start that the storage takes no writes, with a fix, whatever is configured', async () => {
+    const driver = new MemoryDriver();
+    driver.put = () => Promise.reject(Object.assign(new Error('EACCES'), { code: 'EACCES' }));
+    const log = collectingLog();
+    const none = { storageIntervalSeconds: undefined, storageThreshold: 1 };
+    health = new Health({ ...none, files: [], http: [], tcp: [] }, driver, log);
+    await health.start();
+    const [line] = log.lines;
+    assert.equal(line?.event, 'the storage takes no writes');
+    assert.match(String(line?.fields.fix), /chown -R/);
+    assert.equal(health.ill, false);
   });
 
   it('writes nothing to a registry that is read-only, and leaves nothing behind elsewhere', async () => {

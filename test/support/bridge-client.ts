@@ -60,9 +60,12 @@ export class BridgeClient {
     await this.expect(200, 'PUT', `/v1/images/${id}/checksum`, headers);
   }
 
-  /** Sends a chain, base first, and tags its top. */
+  /** Sends what is missing of a chain, base first, and tags its top. */
   async pushV1(name: string, tag: string, chain: readonly ChainImage[]): Promise<void> {
-    for (const image of chain) await this.pushV1Image(image);
+    for (const image of chain) {
+      const probe = await this.call('GET', `/v1/images/${image.id}/json`);
+      if (probe.status !== 200) await this.pushV1Image(image);
+    }
     await this.tagV1(name, tag, chain.at(-1)?.id ?? '');
   }
 

@@ -310,6 +310,31 @@ describe('V1 image pushes', () => {
     assert.equal(answer.status, 200);
   });
 
+  for (const version of ['v1', 'dev'] as const) {
+    it(`finishes an image by its tarsum of version ${version}`, async () => {
+      const image = await makeImage(`by tarsum ${version}`);
+      const path = `/v1/images/${image.id}`;
+      await send(server.url, { method: 'PUT', path: `${path}/json`, body: image.json });
+      await send(server.url, { method: 'PUT', path: `${path}/layer`, chunks: [image.layer] });
+      const tarSum = new TarSum(version);
+      tarSum.write(gunzipSync(image.layer));
+      const wrong = { 'x-docker-checksum': `tarsum.${version}+sha256:${'0'.repeat(64)}` };
+      const refused = await send(server.url, {
+        method: 'PUT',
+        path: `${path}/checksum`,
+        headers: wrong,
+      });
+      assert.equal(refused.status, 400);
+      const right = { 'x-docker-checksum': tarSum.finish(Buffer.from(image.json)) ?? '' };
+      const taken = await send(server.url, {
+        method: 'PUT',
+        path: `${path}/checksum`,
+        headers: right,
+      });
+      assert.equal(taken.status, 200);
+    });
+  }
+
   it('tells the event sink of an image that is complete', async () => {
     const image = await makeImage('told');
     await pushImage(server.url, image, { 'user-agent': 'docker/1.5.0' });

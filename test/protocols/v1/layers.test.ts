@@ -211,12 +211,12 @@ describe('V1 layers that the store knows more of', () => {
   });
 
   it('names the blob as the entity where there is no payload sum', async () => {
-    change = { blob: BLOB };
-    assert.equal((await send(server.url, { path: PATH })).headers.etag, `"${BLOB}"`);
+    change = { blob: LAYER };
+    assert.equal((await send(server.url, { path: PATH })).headers.etag, `"${LAYER}"`);
   });
 
   it('lets the web server in front send the file', async () => {
-    change = { blob: BLOB };
+    change = { blob: LAYER };
     const { registry } = server;
     registry.content.blobs.filename = () => '/data/blobs/x/data';
     registry.v1.accelRedirect = { prefix: '/internal', root: '/data' };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { HtpasswdFile } from '../../../src/auth/htpasswd.ts';
 import { dummyHash, kindOfHash, verifyPassword } from '../../../src/auth/password-hash.ts';
@@ -94,6 +94,18 @@ describe('an htpasswd file', () => {
       () => new HtpasswdFile('/nowhere/htpasswd', recordingLog()),
       /auth\.htpasswd\.path: .*htpasswd -Bc \/nowhere\/htpasswd NAME/,
     );
+  });
+
+  it('says whose the file must be when it may not be read', () => {
+    const path = temporaryFile('htpasswd', text(HTPASSWD.ann));
+    chmodSync(path, 0);
+    const root = process.geteuid?.() === 0;
+    if (root) process.seteuid?.(65_534);
+    try {
+      assert.throws(() => new HtpasswdFile(path, recordingLog()), /EACCES.*chown \d+ /);
+    } finally {
+      if (root) process.seteuid?.(0);
+    }
   });
 
   it('is read again once it has changed', () => {

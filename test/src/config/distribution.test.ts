@@ -149,6 +149,21 @@ test('reads durations as Go does, and warns of a bare number that means nanoseco
   assert.equal(read(`${MINIMAL}http: {draintimeout: 1h1m1.5s}\n`).config.http.drainSeconds, 3661.5);
 });
 
+test('takes letsencrypt as distribution spells it, unless certificate files are set', () => {
+  const letsencrypt =
+    'letsencrypt: {cachefile: /cache, email: a@b.example, hosts: [Registry.Example]}';
+  const { config } = read(`${MINIMAL}http: {tls: {${letsencrypt}}}\n`);
+  assert.deepEqual(config.http.tls?.letsEncrypt, {
+    hosts: ['registry.example'],
+    email: 'a@b.example',
+    cacheFolder: '/cache',
+    directoryUrl: 'https://acme-v02.api.letsencrypt.org/directory',
+  });
+  const both = read(`${MINIMAL}http: {tls: {certificate: c, key: k, ${letsencrypt}}}\n`);
+  assert.equal(both.config.http.tls?.letsEncrypt, undefined);
+  assert.match(warningsOf(both).join(), /letsencrypt ignored, since certificate and key are set/);
+});
+
 test('translates cipher suites from their IANA names', () => {
   const suites =
     'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_RSA_WITH_AES_256_CBC_SHA';

@@ -23,6 +23,14 @@ const MISTAKES: [string, RegExp][] = [
   ['http: {net: unix}', /^2 http.addr expected the path of the socket/],
   ['http: {tls: {key: k.pem}}', /^2 http.tls.certificate expected the path of the certificate/],
   [
+    'http: {tls: {letsencrypt: {email: a@b.example}}}',
+    /^2 http.tls.letsencrypt.hosts expected the names that get a certificate/,
+  ],
+  [
+    'http: {tls: {letsencrypt: {hosts: ["*.example.org"]}}}',
+    /hosts expected names such as registry.example, .* got "\*\.example\.org"/,
+  ],
+  [
     'http: {tls: {certificate: c, key: k, minimumtls: tls0.9}}',
     /tls1.0, tls1.1, tls1.2, tls1.3, got "tls0.9"/,
   ],

@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { ConfigError } from '../../../src/config/findings.ts';
-import { loadConfig, packageRoot } from '../../../src/config/load.ts';
+import { loadConfig, packageRoot, parseConfig } from '../../../src/config/load.ts';
 import { showConfig } from '../../../src/config/show.ts';
 import { mistakesIn, read } from '../../support/config.ts';
 
@@ -84,6 +84,13 @@ for (const [environment, refusal] of PRODUCTION) {
   });
 }
 
+test('what must not face users is no reason to refuse commands that work on the store only', () => {
+  const prod = { SETTINGS_FLAVOR: 'prod', DEBUG: 'true' };
+  assert.throws(() => parseConfig(sample, 'sample', prod), ConfigError);
+  assert.equal(parseConfig(sample, 'sample', prod, 'offline').config.source.flavor, 'prod');
+  assert.throws(() => parseConfig('dev: {worker: 1}', 'mine', {}, 'offline'), /worker/);
+});
+
 test('prod refuses secrets that every user of the host can read, in their files and in its own', () => {
   const htpasswd = join(folder, 'htpasswd');
   writeFileSync(htpasswd, 'a:b\n', { mode: 0o644 });
@@ -97,7 +104,7 @@ test('prod refuses secrets that every user of the host can read, in their files 
     (error) =>
       error instanceof ConfigError &&
       error.findings.length === 2 &&
-      /chmod 600/.test(error.message),
+      /chmod o-r/.test(error.message),
   );
   chmodSync(file, 0o600);
   chmodSync(htpasswd, 0o640);

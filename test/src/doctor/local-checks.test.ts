@@ -95,7 +95,8 @@ describe('isthmus doctor, on this host', () => {
   it('looks at the certificate, and at TLS that is too new', () => {
     const files = makeCertificate(folder, 30);
     const tls = {
-      ...files,
+      files,
+      letsEncrypt: undefined,
       clientCas: [],
       clientAuth: 'require-and-verify-client-cert' as const,
       minimumVersion: 'TLSv1.2' as const,
@@ -106,7 +107,10 @@ describe('isthmus doctor, on this host', () => {
     expectFinding(checkTlsFiles(tls, now + 20 * DAY_MS)[0], 'warning', /expires on/, /replace/);
     expectFinding(checkTlsFiles(tls, now + 40 * DAY_MS)[0], 'problem', /expired on/, /replace/);
     expectFinding(checkTlsFiles(tls, now - DAY_MS)[0], 'problem', /valid from/, /clock/);
-    const gone = checkTlsFiles({ ...tls, certificate: join(folder, 'gone.pem') });
+    const gone = checkTlsFiles({
+      ...tls,
+      files: { ...files, certificate: join(folder, 'gone.pem') },
+    });
     expectFinding(gone[0], 'problem', /ENOENT/, /PEM/);
     expectFinding(
       checkTlsFiles({ ...tls, minimumVersion: 'TLSv1.3' })[1],

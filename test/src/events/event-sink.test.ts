@@ -229,11 +229,10 @@ describe('notifications', () => {
     receiver.react = () => 503;
     const sink = await startSink(freshDriver(), [endpoint()], { giveUpMs: 150 });
     sink.emit(makeEvent('old'));
-    const metrics = await eventually(async () => {
+    await eventually(async () => {
       const [first] = await sink.metrics();
-      return first?.deadLetters === 1 && first;
+      return first?.deadLetters === 1 && first.dead === 1;
     }, 'the dead letter');
-    assert.equal(metrics.dead, 1);
     assert.ok(receiver.requests.length >= 3, 'the threshold counts, too');
   });
 
