@@ -31,7 +31,7 @@ export class HttpServer {
   readonly #challenges: ChallengeResponder | undefined;
   /** Open connections, and the answers that are being made on each. */
   readonly #connections = new Map<Socket, Set<ServerResponse>>();
-  #handler: RequestListener;
+  readonly #handler: RequestListener;
   #draining = false;
   #onEmpty: (() => void) | undefined;
   #served = 0;
@@ -87,11 +87,6 @@ export class HttpServer {
     else if (this.#challenges !== undefined)
       this.#challenges.accept(socket, () => this.#server.emit('connection', socket));
     else this.#server.emit('connection', socket);
-  }
-
-  /** Answers later requests by another handler; those that run go on with theirs. */
-  replaceHandler(handler: RequestListener): void {
-    this.#handler = handler;
   }
 
   /**

@@ -2,17 +2,9 @@ import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ConditionFailedError, storageError } from './errors.ts';
 import type { Links, MaybePromise } from './links.ts';
-import { firstAfter, gather, type Listings } from './listings.ts';
+import { firstAfter, type Listings } from './listings.ts';
 import { isTag, type RepositoryName, type Tag } from './names.ts';
-import {
-  revisionLink,
-  tagDirectory,
-  tagHistoryLink,
-  tagHistoryRoot,
-  tagLink,
-  tagsRoot,
-  v1TagMemo,
-} from './paths.ts';
+import { tagDirectory, tagHistoryLink, tagLink, tagsRoot, v1TagMemo } from './paths.ts';
 
 export interface Page<T> {
   items: T[];
@@ -89,27 +81,6 @@ export class Tags {
     return (await this.page(undefined, Number.POSITIVE_INFINITY)).items;
   }
 
-  /** Whether the repository has, or ever had, a tag. */
-  async everHad(): Promise<boolean> {
-    return this.#driver.stat(tagsRoot(this.#name)).then(
-      () => true,
-      () => false,
-    );
-  }
-
-  /** Every digest that the tag ever named, as distribution keeps them. */
-  async history(tag: Tag): Promise<Digest[]> {
-    const digests: Digest[] = [];
-    for await (const algorithm of this.#driver.list(tagHistoryRoot(this.#name, tag))) {
-      for await (const hex of this.#driver.list(
-        `${tagHistoryRoot(this.#name, tag)}/${algorithm}`,
-      )) {
-        digests.push(`${algorithm}:${hex}` as Digest);
-      }
-    }
-    return digests;
-  }
-
   /** The tags that name this manifest now. */
   async naming(digest: Digest): Promise<Tag[]> {
     const found: Tag[] = [];
@@ -117,14 +88,5 @@ export class Tags {
       if ((await this.resolve(tag)) === digest) found.push(tag);
     }
     return found;
-  }
-
-  /** Whether the digest is linked as a manifest of this repository. */
-  async isLinked(digest: Digest): Promise<boolean> {
-    return (await this.#links.read(revisionLink(this.#name, digest))) !== undefined;
-  }
-
-  async names(): Promise<string[]> {
-    return gather(this.#driver.list(tagsRoot(this.#name)));
   }
 }
