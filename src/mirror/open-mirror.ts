@@ -1,12 +1,9 @@
-import { mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Logger, V1Mirror } from '../../protocols/registry.ts';
 import type { ContentStore } from '../../storage/content-store.ts';
 import type { SharedCache } from '../../storage/shared-cache.ts';
 import type { MirrorConfig } from '../config/protocols.ts';
 import { Claims } from './claims.ts';
+import { Incoming } from './incoming.ts';
 import { MirroredImages } from './mirrored-images.ts';
 import { MirroredRepository } from './mirrored-repository.ts';
 import { UpstreamClient, type UpstreamOptions } from './upstream-client.ts';
@@ -25,10 +22,7 @@ export interface MirrorOptions {
   limits?: Pick<UpstreamOptions, 'headMs' | 'idleMs' | 'restMs'>;
 }
 
-/**
- * Pull-through of an upstream V1 registry (docker-registry's `mirroring`). Layers on their way lie in the system's
- * folder for temporary files (TMPDIR).
- */
+/** Pull-through of an upstream V1 registry (docker-registry's `mirroring`). */
 export function openMirror(
   config: MirrorConfig,
   content: ContentStore,
@@ -40,18 +34,23 @@ export function openMirror(
   const sourceIndex = withoutUser(config.sourceIndex);
   const credentials = credentialsOf(config);
   const client = new UpstreamClient({ source, sourceIndex, credentials, log, ...limits });
-  const folder = mkdtempSync(join(tmpdir(), 'isthmus-mirror-'));
+  const incoming = new Incoming(content.driver);
+  const cleaned = incoming
+    .clean()
+    .catch((error: unknown) => log.warn('layers of killed processes not removed', { error }));
   const claims = new Claims(content.driver);
   const images = new MirroredImages({
     content,
     client,
-    upstream: new UpstreamImages(client),
+    upstream: new UpstreamImages(client, claims),
     claims,
-    folder,
+    incoming,
     log,
   });
   const upstream = new UpstreamRepositories({
+    driver: content.driver,
     client,
+    claims,
     source,
     ttlSeconds: tagsCacheSeconds,
     shared,
@@ -64,7 +63,8 @@ export function openMirror(
     async close() {
       client.close();
       await images.settled();
-      await rm(folder, { recursive: true, force: true });
+      await cleaned;
+      incoming.close();
     },
   };
 }

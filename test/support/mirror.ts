@@ -1,6 +1,8 @@
 import type { AccessControl } from '../../protocols/registry.ts';
 import type { MirrorConfig } from '../../src/config/protocols.ts';
 import { type OpenMirror, openMirror } from '../../src/mirror/open-mirror.ts';
+import { ContentStore } from '../../storage/content-store.ts';
+import type { StorageDriver } from '../../storage/driver.ts';
 import type { SharedCache } from '../../storage/shared-cache.ts';
 import { collectingLog, type LogLine } from './collecting-log.ts';
 import { type RunningRegistry, startRegistry } from './v1-registry.ts';
@@ -17,11 +19,14 @@ export async function startMirror(
     config?: Partial<MirrorConfig>;
     access?: AccessControl;
     shared?: SharedCache;
+    /** A store that others use as well. */
+    driver?: StorageDriver;
   } = {},
 ): Promise<RunningMirror> {
   let mirror: OpenMirror | undefined;
   const log = collectingLog();
   const running = await startRegistry((registry) => {
+    if (options.driver) registry.content = new ContentStore(options.driver);
     const config: MirrorConfig = {
       source,
       sourceIndex: source,
