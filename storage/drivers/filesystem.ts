@@ -14,8 +14,9 @@ import type {
   Tap,
 } from '../driver.ts';
 import { ConditionFailedError, PathNotFoundError, storageError } from '../errors.ts';
-import { sendFile } from './file-sender.ts';
+import { STEP_BYTES, sendFile } from './file-sender.ts';
 import { collect } from './file-writer.ts';
+import { WarmFiles } from './warm-files.ts';
 
 export interface FilesystemOptions {
   /** The directory that holds everything; made when it is missing. */
@@ -40,6 +41,7 @@ export class FilesystemDriver implements StorageDriver {
   readonly local: LocalFiles;
   readonly #root: string;
   readonly #fsync: boolean;
+  readonly #warm = new WarmFiles(STEP_BYTES);
 
   constructor(options: FilesystemOptions) {
     this.#root = resolve(options.root);
@@ -207,7 +209,7 @@ export class FilesystemDriver implements StorageDriver {
     }
     try {
       begin();
-      await sendFile(fd, range, out);
+      await sendFile(fd, range, out, this.#warm, path);
     } finally {
       fs.closeSync(fd);
     }
