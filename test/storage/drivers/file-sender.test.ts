@@ -24,7 +24,7 @@ class Receiver extends Writable {
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
     this.#chunks.push(Buffer.from(chunk));
     if (this.bytes.length > this.#breakAfter) this.destroy();
-    else setImmediate(done);
+    setImmediate(done);
   }
 
   get bytes(): Buffer {
