@@ -82,7 +82,7 @@ export interface AccessControl {
   readonly accounts: boolean;
 }
 
-/** An error whose answer carries headers of its own; `renderError` of each protocol sets them. */
+/** An error whose answer carries headers of its own. */
 export class RefusalError<Code extends ErrorCode = ErrorCode> extends RegistryError<Code> {
   readonly headers: Record<string, string>;
 
@@ -90,6 +90,11 @@ export class RefusalError<Code extends ErrorCode = ErrorCode> extends RegistryEr
     super(code, message, { detail });
     this.headers = headers;
   }
+}
+
+/** The headers, names and values in turn, that `renderError` of each protocol puts on the answer to this error. */
+export function refusalHeaders(error: RegistryError): string[] {
+  return error instanceof RefusalError ? Object.entries(error.headers).flat() : [];
 }
 
 /** UNAUTHORIZED with the headers that tell the client how to log in. */

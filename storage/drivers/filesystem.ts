@@ -47,7 +47,7 @@ export class FilesystemDriver implements StorageDriver {
     this.local = {
       stamp: (path) => this.#stamp(path),
       get: (path) => this.#get(path),
-      send: (path, range, out) => this.#send(path, range, out),
+      send: (path, range, out, begin) => this.#send(path, range, out, begin),
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
     };
@@ -198,7 +198,7 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async #send(path: string, range: ByteRange, out: Writable): Promise<void> {
+  async #send(path: string, range: ByteRange, out: Writable, begin: () => void): Promise<void> {
     let fd: number;
     try {
       fd = fs.openSync(this.#root + path, 'r');
@@ -206,6 +206,7 @@ export class FilesystemDriver implements StorageDriver {
       throw translate(error, path);
     }
     try {
+      begin();
       await sendFile(fd, range, out);
     } finally {
       fs.closeSync(fd);

@@ -199,6 +199,7 @@ describe('V1 layers that the store knows more of', () => {
   it('redirects to where the blob can be fetched', async () => {
     change = { blob: BLOB };
     const { blobs } = server.registry.content;
+    Object.defineProperty(blobs, 'redirects', { value: true });
     blobs.redirectUrl = async (digest) => new URL(`http://bucket.example/${digest}?signed`);
     for (const method of ['GET', 'HEAD']) {
       const answer = await send(server.url, { path: PATH, method });
@@ -254,7 +255,7 @@ describe('V1 layers that the store knows more of', () => {
     socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`);
     await once(socket, 'data');
     socket.destroy();
-    await once(source, 'close');
+    await new Promise((closed) => source.once('close', closed));
     assert.equal(source.destroyed, true);
   });
 });
