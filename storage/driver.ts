@@ -93,4 +93,6 @@ export interface LocalFiles {
    * can't be: on another file system, over something stored, or without the right to it.
    */
   link?(filename: string, path: string): boolean;
+  /** Removes a directory if nothing is in it, and so those above it, up to and with `top`. */
+  prune?(path: string, top: string): void;
 }

@@ -52,6 +52,7 @@ export class FilesystemDriver implements StorageDriver {
       send: (path, range, out, begin) => this.#send(path, range, out, begin),
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
+      prune: (path, top) => this.#prune(path, top),
     };
   }
 
@@ -107,7 +108,10 @@ export class FilesystemDriver implements StorageDriver {
     let fd: number;
     try {
       const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
-      fd = fs.openSync(target, offset === 0 ? flags | fs.constants.O_CREAT : flags, 0o666);
+      fd =
+        offset === 0
+          ? openMade(target, flags | fs.constants.O_CREAT)
+          : fs.openSync(target, flags, 0o666);
     } catch (error) {
       throw translate(error, path);
     }
@@ -230,8 +234,22 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
+  #prune(path: string, top: string): void {
+    try {
+      for (
+        let at = path;
+        at === top || at.startsWith(`${top}/`);
+        at = at.slice(0, at.lastIndexOf('/'))
+      ) {
+        fs.rmdirSync(this.#root + at);
+      }
+    } catch {
+      // Whatever keeps a directory keeps those above it.
+    }
+  }
+
   async #write(filename: string, content: Uint8Array | string, durable: boolean): Promise<void> {
-    const fd = fs.openSync(filename, 'wx', 0o666);
+    const fd = openMade(filename, 'wx');
     try {
       fs.writeFileSync(fd, content);
       if (durable && this.#fsync) await flush(fd);
@@ -279,6 +297,17 @@ export class FilesystemDriver implements StorageDriver {
 function makeDirectory(directory: string): string | undefined {
   if (fs.existsSync(directory)) return undefined;
   return fs.mkdirSync(directory, { recursive: true });
+}
+
+/** Opens a file in a directory that was just made, and may have been pruned again by another process. */
+function openMade(filename: string, flags: string | number): number {
+  try {
+    return fs.openSync(filename, flags, 0o666);
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw error;
+    makeDirectory(dirname(filename));
+    return fs.openSync(filename, flags, 0o666);
+  }
 }
 
 function makeDirectoryFor(filename: string, path: string): string | undefined {
