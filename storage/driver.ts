@@ -83,9 +83,9 @@ export interface LocalFiles {
   get(path: string): Buffer | undefined;
   /**
    * Writes the bytes of a range to a stream that takes them as they are, faster than `read` could. Throws
-   * PathNotFoundError before anything is written; the stream is not ended.
+   * PathNotFoundError before it calls `begin`, which it does before anything is written; the stream is not ended.
    */
-  send(path: string, range: ByteRange, out: Writable): Promise<void>;
+  send(path: string, range: ByteRange, out: Writable, begin: () => void): Promise<void>;
   /** The name of the file that holds the content, for servers that send files themselves (X-Accel-Redirect). */
   filename(path: string): string;
   /**

@@ -14,8 +14,9 @@ import type {
   Tap,
 } from '../driver.ts';
 import { ConditionFailedError, PathNotFoundError, storageError } from '../errors.ts';
-import { sendFile } from './file-sender.ts';
+import { STEP_BYTES, sendFile } from './file-sender.ts';
 import { collect } from './file-writer.ts';
+import { WarmFiles } from './warm-files.ts';
 
 export interface FilesystemOptions {
   /** The directory that holds everything; made when it is missing. */
@@ -40,6 +41,7 @@ export class FilesystemDriver implements StorageDriver {
   readonly local: LocalFiles;
   readonly #root: string;
   readonly #fsync: boolean;
+  readonly #warm = new WarmFiles(STEP_BYTES);
 
   constructor(options: FilesystemOptions) {
     this.#root = resolve(options.root);
@@ -47,7 +49,7 @@ export class FilesystemDriver implements StorageDriver {
     this.local = {
       stamp: (path) => this.#stamp(path),
       get: (path) => this.#get(path),
-      send: (path, range, out) => this.#send(path, range, out),
+      send: (path, range, out, begin) => this.#send(path, range, out, begin),
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
       prune: (path, top) => this.#prune(path, top),
@@ -202,7 +204,7 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async #send(path: string, range: ByteRange, out: Writable): Promise<void> {
+  async #send(path: string, range: ByteRange, out: Writable, begin: () => void): Promise<void> {
     let fd: number;
     try {
       fd = fs.openSync(this.#root + path, 'r');
@@ -210,7 +212,8 @@ export class FilesystemDriver implements StorageDriver {
       throw translate(error, path);
     }
     try {
-      await sendFile(fd, range, out);
+      begin();
+      await sendFile(fd, range, out, this.#warm, path);
     } finally {
       fs.closeSync(fd);
     }
