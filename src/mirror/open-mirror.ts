@@ -6,6 +6,7 @@ import { Claims } from './claims.ts';
 import { Incoming } from './incoming.ts';
 import { MirroredImages } from './mirrored-images.ts';
 import { MirroredRepository } from './mirrored-repository.ts';
+import { MirroredTags } from './mirrored-tags.ts';
 import { UpstreamClient, type UpstreamOptions } from './upstream-client.ts';
 import { UpstreamImages } from './upstream-images.ts';
 import { UpstreamRepositories } from './upstream-repositories.ts';
@@ -56,9 +57,12 @@ export function openMirror(
     shared,
     log,
   });
+  const tags = new MirroredTags({ content, upstream, images, claims });
   return {
     images,
-    repository: (own) => new MirroredRepository(own, { upstream, images, claims }),
+    repository: (own) => new MirroredRepository(own, { upstream, images, claims, tags }),
+    provide: (name, tag, restricted) => tags.provide(name, tag, restricted),
+    tags: (name) => tags.namesOf(name),
     search: (term) => upstream.search(term),
     async close() {
       client.close();

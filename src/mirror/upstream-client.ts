@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Logger, registryError } from '../../protocols/registry.ts';
+import { RegistryError } from '../../storage/errors.ts';
 import type { RepositoryName } from '../../storage/names.ts';
 import { version } from '../version.ts';
 
@@ -230,6 +231,11 @@ export class UpstreamClient {
       cause: error,
     });
   }
+}
+
+/** Whether this is the error of an upstream that does not answer. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof RegistryError && error.code === 'UNAVAILABLE';
 }
 
 /** Ends a request when a wait takes too long, or when everything ends. */

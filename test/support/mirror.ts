@@ -21,10 +21,13 @@ export async function startMirror(
     shared?: SharedCache;
     /** A store that others use as well. */
     driver?: StorageDriver;
+    /** False takes V2 away, so that engines from 1.6 on come over V1. */
+    v2?: boolean;
   } = {},
 ): Promise<RunningMirror> {
   let mirror: OpenMirror | undefined;
   const log = collectingLog();
+  const protocols = { protocols: { v1: true, v2: options.v2 !== false } };
   const running = await startRegistry((registry) => {
     if (options.driver) registry.content = new ContentStore(options.driver);
     const config: MirrorConfig = {
@@ -41,7 +44,7 @@ export async function startMirror(
     });
     registry.v1.mirror = mirror;
     if (options.access) registry.access = options.access;
-  });
+  }, protocols);
   return {
     ...running,
     lines: log.lines,
