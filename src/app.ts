@@ -158,6 +158,7 @@ function noRoute(ctx: Context): void {
 function renderFailure(ctx: Context, protocol: Protocol, registry: Registry, error: unknown): void {
   if (error instanceof RegistryError) {
     protocol.renderError(ctx, error);
+    if (error.code.startsWith('STORAGE_')) logStorageTrouble(ctx, registry, error);
     if (ctx.status === 405) ctx.set('Allow', methodsLeft(ctx, registry).join(', '));
     return;
   }
@@ -168,6 +169,18 @@ function renderFailure(ctx: Context, protocol: Protocol, registry: Registry, err
     error: error instanceof Error ? error.stack : String(error),
   });
   protocol.renderError(ctx, registryError('UNKNOWN', 'unknown error', { cause: error }));
+}
+
+/** What a client is told in a word is for the operator to mend. */
+function logStorageTrouble(ctx: Context, registry: Registry, error: RegistryError): void {
+  const { cause } = error;
+  registry.log.error('the storage refused', {
+    id: ctx.state.requestId,
+    method: ctx.method,
+    path: ctx.path,
+    reason: error.message,
+    cause: cause instanceof Error ? cause.message : undefined,
+  });
 }
 
 /** The methods of every route that matches the path. */

@@ -6,6 +6,7 @@ import type { DebugSources } from '../debug-listener.ts';
 import { listen, listeningAddress, showAddress } from '../listen.ts';
 import type { ProcessLogger } from '../log.ts';
 import { WorkerBoard } from '../metrics/worker-board.ts';
+import { giveLogFiles } from '../privileges.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { type WorkerEvents, WorkerProcess } from './worker-process.ts';
 
@@ -80,6 +81,7 @@ export class Master {
       },
       true,
     );
+    giveLogFiles(config.workers, config.log);
     master = new Master(config, log, reload, server);
     for (const socket of early) master.#dispatcher.dispatch(socket);
     await master.#startFirst();
@@ -145,6 +147,7 @@ export class Master {
     } catch (error) {
       this.#log.error('log file not reopened', { error });
     }
+    giveLogFiles(this.#config.workers, this.#config.log);
     for (const worker of this.#workers) worker.reopenLogs();
   }
 
@@ -209,6 +212,7 @@ export class Master {
       const { config, warnings } = this.#reload();
       for (const { path, message } of warnings) this.#log.warn(message, { setting: path });
       await this.#listenAnew(config);
+      giveLogFiles(config.workers, config.log);
       this.#config = config;
     } catch (error) {
       const message = error instanceof ConfigError ? error.message : String(error);

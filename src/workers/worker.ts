@@ -80,7 +80,7 @@ class Worker {
   static async start(config: Config): Promise<Worker> {
     const log = createLogger(config.log, { pid: process.pid });
     process.on('exit', () => log.flush());
-    dropPrivileges(config.workers, log);
+    dropPrivileges(config.workers);
     return new Worker(config, log, await openService(config, log));
   }
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after } from 'node:test';
 
@@ -38,9 +39,11 @@ export class RegistryProcess {
   readonly output: { stdout: string; stderr: string };
   readonly exited: Promise<unknown[]>;
   port = 0;
+  readonly #logFile: string | undefined;
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, logFile: string | undefined) {
     this.child = child;
+    this.#logFile = logFile;
     this.output = collect(child);
     started.add(child);
     child.once('exit', () => started.delete(child));
@@ -51,6 +54,7 @@ export class RegistryProcess {
   static async start(
     environment: Record<string, string> = {},
     words: string[] = [],
+    { logFile }: { logFile?: string } = {},
   ): Promise<RegistryProcess> {
     const env = {
       PATH: process.env.PATH,
@@ -62,6 +66,7 @@ export class RegistryProcess {
     };
     const registry = new RegistryProcess(
       spawn(process.execPath, [MAIN, 'serve', ...words], { env }),
+      logFile,
     );
     const { address } = await registry.event('listening');
     registry.port = Number(String(address).split(':').pop());
@@ -70,9 +75,11 @@ export class RegistryProcess {
 
   /** The log lines so far, parsed. */
   log(): Record<string, unknown>[] {
-    return this.output.stderr
-      .split('\n')
-      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
+    const text =
+      this.#logFile !== undefined && existsSync(this.#logFile)
+        ? readFileSync(this.#logFile, 'utf8')
+        : this.output.stderr;
+    return text.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
   }
 
   /** The lines of the access log so far, parsed. */
