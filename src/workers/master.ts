@@ -115,6 +115,10 @@ export class Master {
 
   /** TTIN: one worker more. */
   addWorker(): void {
+    if (this.#config.storage.driver.kind === 'memory') {
+      this.#log.warn('no worker more: they would not share storage in memory');
+      return;
+    }
     this.#target += 1;
     this.#log.info('one worker more', { workers: this.#target });
     this.#spawn();

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 
@@ -28,12 +29,14 @@ export async function runProgram(
 }
 
 const started = new Set<ChildProcess>();
+const folders: string[] = [];
 // A test that fails leaves its registry behind, which would keep the runner waiting for ever.
 after(() => {
   for (const child of started) child.kill('SIGKILL');
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-/** A registry in a process of its own, on a free port, with its content in memory. */
+/** A registry in a process of its own, on a free port; content in memory, or in a folder for several workers. */
 export class RegistryProcess {
   readonly child: ChildProcess;
   readonly output: { stdout: string; stderr: string };
@@ -62,6 +65,9 @@ export class RegistryProcess {
       REGISTRY_PORT: '0',
       LOGLEVEL: 'info',
       REGISTRY_LOG_FORMAT: 'json',
+      ...(environment.GUNICORN_WORKERS !== undefined &&
+        environment.STORAGE_PATH === undefined &&
+        inFolder()),
       ...environment,
     };
     const registry = new RegistryProcess(
@@ -114,6 +120,13 @@ export class RegistryProcess {
     if (this.child.exitCode === null && this.child.signalCode === null) this.signal('SIGQUIT');
     await this.exited;
   }
+}
+
+/** Storage that workers can share, gone at the end. */
+function inFolder(): Record<string, string> {
+  const folder = mkdtempSync(join(tmpdir(), 'registry-process-'));
+  folders.push(folder);
+  return { REGISTRY_STORAGE: `{filesystem: {rootdirectory: ${folder}}}` };
 }
 
 async function childrenOf(pid: number): Promise<number[]> {
