@@ -90,7 +90,7 @@ export interface LimitConfig {
   connections: number;
   /** Uploads that receive bytes at the same time, for each worker; 0 for no limit. Default 0. */
   concurrentUploads: number;
-  /** Requests a minute from one address, for each worker; 0 for no limit. Default 0. */
+  /** Requests a minute from one address, in all workers together; 0 for no limit. Default 0. */
   requestsPerMinute: number;
 }
 

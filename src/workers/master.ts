@@ -6,8 +6,10 @@ import type { DebugSources } from '../debug-listener.ts';
 import { listen, listeningAddress, showAddress } from '../listen.ts';
 import type { ProcessLogger } from '../log.ts';
 import { WorkerBoard } from '../metrics/worker-board.ts';
+import type { Counts, CountTopic } from '../peers.ts';
 import { giveLogFiles } from '../privileges.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { Ledger } from './ledger.ts';
 import { type WorkerEvents, WorkerProcess } from './worker-process.ts';
 
 const SILENCE_LOOK_MS = 1000;
@@ -32,6 +34,7 @@ export class Master {
   readonly #dispatcher = new Dispatcher();
   readonly #workers = new Set<WorkerProcess>();
   readonly #board = new WorkerBoard<WorkerProcess>();
+  readonly #failures = new Ledger();
   readonly #events: WorkerEvents;
   #config: Config;
   #server: Server;
@@ -61,6 +64,7 @@ export class Master {
       // Not at its exit: a confirmation may still be on the way, and two workers must not serve one connection.
       silent: (worker) => this.#dispatcher.remove(worker),
       report: (worker, report) => this.#board.update(worker, report),
+      counted: (worker, topic, counts) => this.#passOn(worker, topic, counts),
       exit: (worker) => this.#onExit(worker),
     };
   }
@@ -190,8 +194,14 @@ export class Master {
   #spawn(): WorkerProcess {
     const worker = new WorkerProcess(this.#config, this.#events);
     this.#workers.add(worker);
+    worker.tellCounts('failures', this.#failures.recent(Date.now()));
     this.#log.debug('worker started', { worker: worker.pid });
     return worker;
+  }
+
+  #passOn(from: WorkerProcess, topic: CountTopic, counts: Counts): void {
+    if (topic === 'failures') this.#failures.add(counts, Date.now());
+    for (const worker of this.#workers) if (worker !== from) worker.tellCounts(topic, counts);
   }
 
   #dismiss(worker: WorkerProcess, seconds: number): void {
