@@ -115,7 +115,9 @@ export function readHttp(
   defaults: { drainSeconds: number; headers: Record<string, string[]> },
 ): HttpConfig {
   const http = root.section('http');
-  http.ignore('http2', 'h2c');
+  // HTTP/2 is not spoken, so switching it off is obeyed.
+  http.ignore('http2');
+  http.idle('h2c');
   const headers = http.stringLists('headers');
   return {
     listen: readListen(root, http),
