@@ -15,6 +15,7 @@ import { after, describe, test } from 'node:test';
 import { request } from '../support/http-client.ts';
 import { makeV2Image } from '../support/images.ts';
 import { RegistryProcess, runProgram, until } from '../support/registry-process.ts';
+import { makeCertificate } from '../support/self-signed.ts';
 import { V2Client } from '../support/v2-client.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -153,6 +154,20 @@ if (isRoot) {
       const client = new V2Client(`http://127.0.0.1:${registry.port}`);
       await client.pushImage('team/app', 'v1', makeV2Image({ seed: 7, layers: 1 }));
       await registry.stop();
+    });
+
+    test('a key that the user may not read is named at start, with the fix', async () => {
+      const { certificate, key } = makeCertificate(mkdtempSync(join(folder, 'tls-')));
+      chmodSync(key, 0o600);
+      const outcome = await runProgram(['serve'], {
+        SETTINGS_FLAVOR: 'test',
+        REGISTRY_PORT: '0',
+        REGISTRY_HTTP_TLS_CERTIFICATE: certificate,
+        REGISTRY_HTTP_TLS_KEY: key,
+        GUNICORN_USER: 'nobody',
+      });
+      assert.equal(outcome.code, 1);
+      assert.match(outcome.stderr, /can't read .*: EACCES.*; let the user that runs the registry/);
     });
 
     test('a user that does not exist is named at start, with the fix', async () => {
