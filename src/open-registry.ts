@@ -11,6 +11,7 @@ import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
 import type { DriverConfig, StorageConfig } from './config/storage.ts';
 import { openMirror } from './mirror/open-mirror.ts';
+import { NO_PEERS, type Peers } from './peers.ts';
 import { RedisCache } from './redis-cache.ts';
 
 /** Wraps the driver in one that tells what it does. */
@@ -28,6 +29,7 @@ export async function openRegistry(
   config: Config,
   log: Logger,
   observe: ObserveDriver = (driver) => driver,
+  peers: Peers = NO_PEERS,
 ): Promise<OpenedRegistry> {
   const { bridge, http, pages, protocols, storage } = config;
   const redis = config.redis && (await RedisCache.open(config.redis, log));
@@ -36,7 +38,7 @@ export async function openRegistry(
     protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log, { shared: redis });
   return {
     content,
-    access: await createAccessControl(config, content.driver, log),
+    access: await createAccessControl(config, content.driver, log, peers),
     limits: {
       manifestBytes: http.limits.manifestBytes,
       jsonBytes: http.limits.jsonBytes,

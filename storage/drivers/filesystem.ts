@@ -142,7 +142,7 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async stat(path: string): Promise<FileInfo> {
-    const stat = fs.statSync(this.#at(path), { throwIfNoEntry: false });
+    const stat = statIfThere(this.#at(path), path);
     if (!stat) throw new PathNotFoundError(path);
     const directory = stat.isDirectory();
     return { size: directory ? 0 : stat.size, modified: stat.mtimeMs, directory };
@@ -157,7 +157,7 @@ export class FilesystemDriver implements StorageDriver {
       }
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return;
-      throw error;
+      throw translate(error, path);
     }
     yield* names.sort();
   }
@@ -191,7 +191,7 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   #stamp(path: string): FileStamp | undefined {
-    const stat = fs.statSync(this.#root + path, { throwIfNoEntry: false });
+    const stat = statIfThere(this.#root + path, path);
     return stat && { inode: stat.ino, modified: stat.mtimeMs, size: stat.size };
   }
 
@@ -200,7 +200,7 @@ export class FilesystemDriver implements StorageDriver {
       return fs.readFileSync(this.#root + path);
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return undefined;
-      throw error;
+      throw translate(error, path);
     }
   }
 
@@ -290,6 +290,14 @@ export class FilesystemDriver implements StorageDriver {
       }
     }
     await Promise.all(directories.map(syncDirectory));
+  }
+}
+
+function statIfThere(filename: string, path: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(filename, { throwIfNoEntry: false });
+  } catch (error) {
+    throw translate(error, path);
   }
 }
 
@@ -414,11 +422,15 @@ function translate(error: unknown, path: string): unknown {
       cause: error,
     });
   }
-  // As full as a full disk to whoever wants to write: RFC 4918 11.5 asks only that it can't be stored.
   if (isCode(error, 'EROFS')) {
-    return storageError('STORAGE_FULL', 'the storage of this registry is read-only at the moment', {
-      cause: error,
-    });
+    return unwritable('is read-only at the moment; try again later', error);
+  }
+  if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) {
+    return unwritable('refuses its own user, who may not write or read it', error);
   }
   return error;
+}
+
+function unwritable(why: string, cause: unknown): unknown {
+  return storageError('STORAGE_UNWRITABLE', `the storage of this registry ${why}`, { cause });
 }
