@@ -2,6 +2,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createPayloadHash } from '../../storage/bridge/payload-checksum.ts';
 import type { ByteRange } from '../../storage/driver.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 import type { UpstreamImage } from './upstream-images.ts';
 
@@ -17,6 +18,7 @@ export class LayerFetch {
   readonly #image: UpstreamImage;
   readonly #client: UpstreamClient;
   readonly #file: string;
+  readonly #counts: MirrorCounts;
   /** Settles once the layer has arrived and was stored, or why not. */
   readonly stored: Promise<void>;
   readonly #out: Promise<FileHandle>;
@@ -25,13 +27,15 @@ export class LayerFetch {
   #failure: Error | undefined;
   #waiting: (() => void)[] = [];
 
-  /** Begins at once. `store` is given the verified file, which goes when it has settled. */
+  /** Begins at once. `store` finds the verified layer in `file`, which goes when it has settled. */
   constructor(
     image: UpstreamImage,
     client: UpstreamClient,
     file: string,
-    store: (file: string) => Promise<void>,
+    counts: MirrorCounts,
+    store: () => Promise<void>,
   ) {
+    this.#counts = counts;
     this.#image = image;
     this.#client = client;
     this.#file = file;
@@ -47,13 +51,13 @@ export class LayerFetch {
     return Readable.from(this.#follow(file, range), { objectMode: false });
   }
 
-  async #run(store: (file: string) => Promise<void>): Promise<void> {
+  async #run(store: () => Promise<void>): Promise<void> {
     try {
       const out = await this.#out;
       await this.#receive(out).finally(() => out.close());
       this.#verified = true;
       this.#tell();
-      await store(this.#file);
+      await store();
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error));
       this.#tell();
@@ -73,6 +77,7 @@ export class LayerFetch {
           hash.update(chunk);
           await out.appendFile(chunk);
           this.#got += chunk.length;
+          this.#counts.pulledBytes.blob += chunk.length;
           if (size !== undefined && this.#got > size) throw tooLong(size);
           this.#tell();
         }

@@ -12,6 +12,7 @@ import type { V1Images, V1Sums } from '../../storage/v1-store.ts';
 import { ANYONE } from '../../storage/v1-tags.ts';
 import type { Claims } from './claims.ts';
 import { LayerFetch } from './layer-fetch.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 import type { UpstreamImage, UpstreamImages } from './upstream-images.ts';
 
@@ -20,6 +21,7 @@ export interface MirroredImagesParts {
   client: UpstreamClient;
   upstream: UpstreamImages;
   claims: Claims;
+  counts: MirrorCounts;
   /** A folder for layers on their way. */
   folder: string;
   log: Logger;
@@ -43,13 +45,17 @@ export class MirroredImages implements V1Images {
 
   async image(id: V1ImageId, reader: V1Reader): Promise<V1Image> {
     const own = this.#parts.content.v1;
+    const { counts } = this.#parts;
     try {
-      return await own.image(id, reader);
+      const image = await own.image(id, reader);
+      counts.hits.blob += 1;
+      return image;
     } catch (error) {
       if (!hasCode(error, 'IMAGE_UNKNOWN') && !hasCode(error, 'IMAGE_INCOMPLETE')) throw error;
       const names = await this.#through(id, reader);
       const image = names && (await this.#parts.upstream.get(id));
       if (!image) throw error;
+      counts.misses.blob += 1;
       // Without a size nothing can be promised, and an empty layer is not sent as it is: such come first.
       if (image.size) return this.#show(image, image.size, names);
       await this.#store(id, names);
@@ -131,7 +137,7 @@ export class MirroredImages implements V1Images {
 
   /** One fetch for each image, whoever asks for it. */
   #fetch(image: UpstreamImage, names: RepositoryName[]): LayerFetch {
-    const { client, folder, log } = this.#parts;
+    const { client, counts, folder, log } = this.#parts;
     const { id } = image;
     const running = this.#fetches.get(id);
     if (running) {
@@ -139,9 +145,8 @@ export class MirroredImages implements V1Images {
       running.stored.then(() => this.#hold(id, names)).catch(() => undefined);
       return running;
     }
-    const fetch = new LayerFetch(image, client, join(folder, `${id}-${randomUUID()}`), (file) =>
-      this.#keep(image, file, names),
-    );
+    const file = join(folder, `${id}-${randomUUID()}`);
+    const fetch = new LayerFetch(image, client, file, counts, () => this.#keep(image, file, names));
     this.#fetches.set(id, fetch);
     fetch.stored
       .then(() => log.info('image mirrored', { imageId: id }))

@@ -7,6 +7,7 @@ import type { ContentStore } from '../../storage/content-store.ts';
 import type { SharedCache } from '../../storage/shared-cache.ts';
 import type { MirrorConfig } from '../config/protocols.ts';
 import { Claims } from './claims.ts';
+import { MirrorCounts } from './mirror-counts.ts';
 import { MirroredImages } from './mirrored-images.ts';
 import { MirroredRepository } from './mirrored-repository.ts';
 import { UpstreamClient, type UpstreamOptions } from './upstream-client.ts';
@@ -15,6 +16,7 @@ import { UpstreamRepositories } from './upstream-repositories.ts';
 
 /** A mirror that can be ended. */
 export interface OpenMirror extends V1Mirror {
+  readonly counts: MirrorCounts;
   /** Breaks off what is being fetched. */
   close(): Promise<void>;
 }
@@ -42,22 +44,26 @@ export function openMirror(
   const client = new UpstreamClient({ source, sourceIndex, credentials, log, ...limits });
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-mirror-'));
   const claims = new Claims(content.driver);
+  const counts = new MirrorCounts();
   const images = new MirroredImages({
     content,
     client,
     upstream: new UpstreamImages(client),
     claims,
+    counts,
     folder,
     log,
   });
   const upstream = new UpstreamRepositories({
     client,
+    counts,
     source,
     ttlSeconds: tagsCacheSeconds,
     shared,
     log,
   });
   return {
+    counts,
     images,
     repository: (own) => new MirroredRepository(own, { upstream, images, claims }),
     search: (term) => upstream.search(term),

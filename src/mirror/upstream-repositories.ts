@@ -10,6 +10,7 @@ import {
 } from '../../storage/names.ts';
 import type { SharedCache } from '../../storage/shared-cache.ts';
 import type { V1ListEntry } from '../../storage/v1-store.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 
 /** What upstream said of a repository at one moment. */
@@ -22,6 +23,7 @@ export interface UpstreamRepository {
 
 export interface UpstreamRepositoriesOptions {
   client: UpstreamClient;
+  counts: MirrorCounts;
   /** Names the upstream in the shared cache. */
   source: string;
   /** Seconds that an answer is believed. */
@@ -60,7 +62,10 @@ export class UpstreamRepositories {
   /** Undefined for one that upstream has not. Throws UNAVAILABLE when upstream is down and nothing was kept. */
   get(name: RepositoryName): Promise<UpstreamRepository | undefined> {
     const kept = this.#kept.get(name);
-    if (kept && this.#isFresh(kept)) return Promise.resolve(kept.found);
+    if (kept && this.#isFresh(kept)) {
+      this.#options.counts.hits.manifest += 1;
+      return Promise.resolve(kept.found);
+    }
     const running = this.#asking.get(name);
     if (running !== undefined) return running;
     const asking = this.#find(name).finally(() => this.#asking.delete(name));
@@ -90,6 +95,7 @@ export class UpstreamRepositories {
     const kept = this.#kept.get(name);
     const shared = await this.#shared(name);
     if (shared && this.#isFresh({ at: shared.at, found: shared })) {
+      this.#options.counts.hits.manifest += 1;
       this.#kept.set(name, { at: shared.at, found: shared });
       return shared;
     }
@@ -110,11 +116,13 @@ export class UpstreamRepositories {
   }
 
   async #ask(name: RepositoryName): Promise<UpstreamRepository | undefined> {
-    const { client } = this.#options;
+    const { client, counts } = this.#options;
+    counts.misses.manifest += 1;
     const [tags, images] = await Promise.all([
       client.get('source', `/v1/repositories/${name}/tags`),
       client.get('index', `/v1/repositories/${name}/images`),
     ]);
+    counts.pulledBytes.manifest += (tags?.body.length ?? 0) + (images?.body.length ?? 0);
     if (!tags && !images) return undefined;
     return {
       at: Date.now(),

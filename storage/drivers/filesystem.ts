@@ -62,15 +62,15 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition, durable = true } = options;
+    const { condition, durable = true, secret = false } = options;
     if (typeof condition === 'object') {
-      return this.#swap(path, content, condition.unchanged, durable);
+      return this.#swap(path, content, condition.unchanged, { durable, secret });
     }
     const target = this.#at(path);
     const made = makeDirectoryFor(target, path);
     const aside = join(dirname(target), `.${randomUUID()}.tmp`);
     try {
-      await this.#write(aside, content, durable);
+      await this.#write(aside, content, durable, secret ? 0o600 : 0o666);
       if (condition === 'absent') {
         fs.linkSync(aside, target);
         fs.unlinkSync(aside);
@@ -227,8 +227,13 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async #write(filename: string, content: Uint8Array | string, durable: boolean): Promise<void> {
-    const fd = fs.openSync(filename, 'wx', 0o666);
+  async #write(
+    filename: string,
+    content: Uint8Array | string,
+    durable: boolean,
+    mode: number,
+  ): Promise<void> {
+    const fd = fs.openSync(filename, 'wx', mode);
     try {
       fs.writeFileSync(fd, content);
       if (durable && this.#fsync) await flush(fd);
@@ -242,7 +247,7 @@ export class FilesystemDriver implements StorageDriver {
     path: string,
     content: Uint8Array | string,
     unchanged: Buffer,
-    durable: boolean,
+    options: PutOptions,
   ): Promise<void> {
     const lock = `${this.#at(path)}.lock.tmp`;
     makeDirectoryFor(lock, path);
@@ -253,7 +258,7 @@ export class FilesystemDriver implements StorageDriver {
     }
     try {
       if (!this.#get(path)?.equals(unchanged)) throw new ConditionFailedError(path);
-      await this.put(path, content, { durable });
+      await this.put(path, content, options);
     } finally {
       fs.rmSync(lock, { force: true });
     }

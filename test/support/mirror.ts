@@ -1,5 +1,6 @@
 import type { AccessControl } from '../../protocols/registry.ts';
 import type { MirrorConfig } from '../../src/config/protocols.ts';
+import { MirrorCounts } from '../../src/mirror/mirror-counts.ts';
 import { type OpenMirror, openMirror } from '../../src/mirror/open-mirror.ts';
 import type { SharedCache } from '../../storage/shared-cache.ts';
 import { collectingLog, type LogLine } from './collecting-log.ts';
@@ -8,6 +9,7 @@ import { type RunningRegistry, startRegistry } from './v1-registry.ts';
 export interface RunningMirror extends RunningRegistry {
   /** What the mirror logged. */
   lines: LogLine[];
+  counts: MirrorCounts;
 }
 
 /** A registry that mirrors another, with short time limits. */
@@ -40,6 +42,7 @@ export async function startMirror(
   return {
     ...running,
     lines: log.lines,
+    counts: mirror?.counts ?? new MirrorCounts(),
     close: async () => {
       await running.close();
       await mirror?.close();

@@ -268,6 +268,7 @@ test('warns of variables that set nothing, and is silent about container links',
     REGISTRY_PORT_5000_TCP_ADDR: '10.0.0.1',
     REGISTRY_PORT: 'tcp://10.0.0.1:5000',
     REGISTRY_HOST: '1.2.3.4',
+    REGISTRY_AUTH_FILE: '/root/.config/containers/auth.json',
   });
   const warnings = loaded.warnings.map(
     ({ origin }) => origin?.kind === 'environment' && origin.variable,
