@@ -107,6 +107,7 @@ test("reads distribution's cache and development files, and says what is not act
     listen: { kind: 'tcp', host: 'localhost', port: 5001 },
     prometheus: true,
     metricsPath: '/metrics',
+    profiles: false,
   });
   assert.deepEqual(
     config.notifications.endpoints.map(({ name, timeoutSeconds, ignoredMediaTypes }) => ({
