@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import type { BlobStore } from '../storage/blobs.ts';
 import type { Digest } from '../storage/digest.ts';
 import type { ByteRange } from '../storage/driver.ts';
+import type { BodySource } from './answer.ts';
 import { registryError, type UrlPolicy } from './registry.ts';
 
 /** Sends JSON with an exact type and length; both protocols compare the type as a whole. */
@@ -14,48 +15,28 @@ export function sendJson(
 ): void {
   ctx.status = status;
   ctx.set('Content-Type', type);
-  ctx.body = Buffer.from(`${JSON.stringify(value)}\n`);
+  ctx.body = jsonBytes(value);
 }
 
-/**
- * Sends a blob, or a range of it, after status and other headers were set: from memory when it is small, else by the
- * quickest way that the driver has. On HEAD nothing is opened.
- */
-export async function sendBlob(
-  ctx: Context,
+/** JSON as both servers before us wrote it, with a line end. */
+export function jsonBytes(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(value)}\n`);
+}
+
+/** The body of an answer that is a blob, or a range of it: from memory when it is small. */
+export async function blobBody(
   blobs: BlobStore,
   digest: Digest,
   size: number,
   range: ByteRange | undefined,
-): Promise<void> {
+): Promise<Buffer | BodySource> {
   const { start, end } = range ?? { start: 0, end: size - 1 };
-  const { res } = ctx;
-  ctx.set('Content-Type', 'application/octet-stream');
-  ctx.set('Content-Length', String(end - start + 1));
-  ctx.respond = false;
-  if (ctx.method === 'HEAD') {
-    res.end();
-    return;
-  }
   if (blobs.isSmall(size)) {
     const cached = blobs.get(digest);
     const bytes = cached instanceof Promise ? await cached : cached;
-    if (bytes?.length === size) {
-      res.end(range ? bytes.subarray(start, end + 1) : bytes);
-      return;
-    }
+    if (bytes?.length === size) return range ? bytes.subarray(start, end + 1) : bytes;
   }
-  try {
-    await blobs.send(digest, { start, end }, res);
-  } catch (error) {
-    // Too late for another answer: the client sees that the body is cut.
-    if (!res.headersSent) {
-      ctx.respond = true;
-      ctx.remove('Content-Length');
-      throw error;
-    }
-    res.destroy();
-  }
+  return (out, begin) => blobs.send(digest, { start, end }, out, begin);
 }
 
 /** Answers without a body: a status, and a length of zero where Koa would send a text. */
@@ -128,6 +109,12 @@ export function matchesEtag(header: string, etag: string): boolean {
       .replace(/^"(.*)"$/, '$1');
     return value === etag;
   });
+}
+
+/** Address of the client, as far as proxies tell it; of whom to believe that is decided before (`distrustOthers`). */
+export function clientAddress(request: IncomingMessage): string {
+  const forwarded = request.headers['x-forwarded-for'];
+  return (forwarded && firstOf(forwarded)) || (request.socket.remoteAddress ?? '');
 }
 
 /** The address that the client used to reach us: what proxies say of it, else the Host header (v2.md 1.2). */

@@ -1,6 +1,10 @@
+import type { IncomingMessage } from 'node:http';
 import type Router from '@koa/router';
-import type { Context } from 'koa';
 import type { RegistryError } from '../storage/errors.ts';
+import type { Answer, Incoming } from './answer.ts';
+
+/** Decides the answer to one GET or HEAD. Fails with a RegistryError. */
+export type Pull = (incoming: Incoming) => Promise<Answer>;
 
 /** One protocol: the paths it owns, its routes, and the form of its errors. `mount` in src/app.ts wires it in. */
 export interface Protocol {
@@ -11,10 +15,15 @@ export interface Protocol {
   readonly router: Router;
   /** Whether `//`, `.`, `..` and escaped slashes in a path lead to the place that they mean. */
   readonly cleanPaths?: boolean;
-  /** Runs before every request below the prefix, also those that no route takes; may refuse by throwing. */
-  enter?(context: Context): void;
-  /** The way past the router for the requests that come most often; same answers, less work. */
-  hot?(method: string, path: string): ((context: Context) => Promise<void>) | undefined;
-  /** Writes an error in the protocol's own form, with its own status. */
-  renderError(context: Context, error: RegistryError): void;
+  /**
+   * Headers of every answer, names and values in turn, also for requests that no route takes; may refuse by throwing.
+   */
+  greet?(request: IncomingMessage): readonly string[];
+  /**
+   * The requests that pulls are made of, which are nearly all: decided without the router, and where nothing else has
+   * to look at them, without Koa.
+   */
+  pulls?(path: string): Pull | undefined;
+  /** An error in the protocol's own form, with its own status. */
+  renderError(request: IncomingMessage, error: RegistryError): Answer;
 }

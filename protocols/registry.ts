@@ -6,6 +6,7 @@ import {
 } from '../storage/errors.ts';
 import type { Descriptor } from '../storage/manifest.ts';
 import type { V1Images, V1Repository } from '../storage/v1-store.ts';
+import type { AccelRedirect } from './accel-redirect.ts';
 
 /** What only HTTP can refuse, beside the codes of storage (OCI distribution-spec "Error codes", v2.md 1.3). */
 export type ProtocolErrorCode =
@@ -82,7 +83,7 @@ export interface AccessControl {
   readonly accounts: boolean;
 }
 
-/** An error whose answer carries headers of its own; `renderError` of each protocol sets them. */
+/** An error whose answer carries headers of its own. */
 export class RefusalError<Code extends ErrorCode = ErrorCode> extends RegistryError<Code> {
   readonly headers: Record<string, string>;
 
@@ -90,6 +91,11 @@ export class RefusalError<Code extends ErrorCode = ErrorCode> extends RegistryEr
     super(code, message, { detail });
     this.headers = headers;
   }
+}
+
+/** The headers, names and values in turn, that `renderError` of each protocol puts on the answer to this error. */
+export function refusalHeaders(error: RegistryError): string[] {
+  return error instanceof RefusalError ? Object.entries(error.headers).flat() : [];
 }
 
 /** UNAUTHORIZED with the headers that tell the client how to log in. */
@@ -188,8 +194,6 @@ export interface V1Options {
   mirror?: V1Mirror;
   /** False takes search away, as docker-registry without a `search_backend`. */
   search?: boolean;
-  /** A web server in front sends files below `root` itself, under the internal location `prefix`. */
-  accelRedirect?: { prefix: string; root: string };
 }
 
 /** What the V2 protocol can be told apart from content and limits. */
@@ -210,6 +214,8 @@ export interface Registry {
   readOnly: boolean;
   /** Whether manifests, tags and blobs may be deleted. */
   deletion: boolean;
+  /** Where a web server in front sends the files of blobs itself. */
+  accelRedirect?: AccelRedirect;
   v1: V1Options;
   v2?: V2Options;
 }

@@ -1,37 +1,37 @@
-import type { Context } from 'koa';
-import { originOf } from './http.ts';
+import type { IncomingMessage } from 'node:http';
+import { clientAddress, originOf } from './http.ts';
 import type { AccessRequest } from './registry.ts';
 
 /** What an access decision may look at, found out only when it does: an open registry looks at nothing. */
 export class RequestFacts implements AccessRequest {
   readonly protocol: 'v1' | 'v2';
-  readonly #ctx: Context;
+  readonly #request: IncomingMessage;
   readonly #credentials: (header: string) => string | undefined;
 
   /** `credentials` says what counts of the Authorization header. */
   constructor(
-    ctx: Context,
+    request: IncomingMessage,
     protocol: 'v1' | 'v2',
     credentials: (header: string) => string | undefined = (header) => header || undefined,
   ) {
-    this.#ctx = ctx;
+    this.#request = request;
     this.protocol = protocol;
     this.#credentials = credentials;
   }
 
   get method(): string {
-    return this.#ctx.method;
+    return this.#request.method ?? '';
   }
 
   get authorization(): string | undefined {
-    return this.#credentials(this.#ctx.req.headers.authorization ?? '');
+    return this.#credentials(this.#request.headers.authorization ?? '');
   }
 
   get address(): string {
-    return this.#ctx.ip;
+    return clientAddress(this.#request);
   }
 
   get origin(): { scheme: string; host: string } {
-    return originOf(this.#ctx.req);
+    return originOf(this.#request);
   }
 }

@@ -1,22 +1,24 @@
+import type { RequestListener } from 'node:http';
 import Koa, { type Context } from 'koa';
+import { respond } from '../protocols/answer.ts';
 import { imagesApi } from '../protocols/api/index.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { type Registry, registryError } from '../protocols/registry.ts';
 import { v1 } from '../protocols/v1/index.ts';
 import { v2 } from '../protocols/v2/index.ts';
-import { RegistryError } from '../storage/errors.ts';
-import type { AccessLog } from './access-log.ts';
 import { type CorsOptions, cors } from './cors.ts';
+import { DirectPulls } from './direct-pulls.ts';
+import { Exchange, type Onlooker } from './exchange.ts';
+import { failureAnswer, greetingOf, owns, refuseAmbiguity } from './gate.ts';
 import type { Guard } from './guard.ts';
-import { requestLog } from './request-log.ts';
 import { routePath, withoutPrefix } from './route-path.ts';
 import { distrustOthers } from './trusted-proxies.ts';
 
 export interface AppOptions {
   /** Which protocols are served. */
   protocols: { v1: boolean; v2: boolean };
-  /** Gets a line for each answered request. */
-  accessLog?: AccessLog;
+  /** Told of every request. */
+  onlookers?: readonly Onlooker[];
   /** Stand on every answer, each as often as it has values (distribution's `http.headers`). */
   headers?: Record<string, string[]>;
   /** Who is believed about the client's address and host; `*` for anybody, which is the default. */
@@ -27,24 +29,48 @@ export interface AppOptions {
   endpoints?: readonly Koa.Middleware[];
   /** Asked before every request to a protocol; may refuse it. */
   guards?: readonly Guard[];
+  /** False leads all requests through Koa, for middlewares that must see each. Default true. */
+  direct?: boolean;
+}
+
+/** Everything that answers requests: one Koa app with both protocols, and the short way past it for pulls. */
+export function createHandler(registry: Registry, options: AppOptions): RequestListener {
+  const { onlookers = [], guards = [] } = options;
+  const protocols = protocolsOf(registry, options);
+  const headers = Object.entries(options.headers ?? {});
+  const answer = createApp(registry, protocols, options).callback();
+  const isDirect = options.direct !== false && options.cors === undefined;
+  const direct = isDirect ? new DirectPulls(registry, protocols, guards, headers) : undefined;
+  const distrust = distrustOthers(options.trustedProxies ?? ['*']);
+  return (request, response) => {
+    distrust?.(request);
+    const exchange = new Exchange(request, response, onlookers);
+    if (direct?.take(exchange)) return;
+    void answer(request, response);
+  };
+}
+
+function protocolsOf(registry: Registry, { protocols }: AppOptions): Protocol[] {
+  return [
+    ...(protocols.v2 ? [v2(registry)] : []),
+    ...(protocols.v1 ? [v1(registry)] : []),
+    imagesApi(registry),
+  ];
 }
 
 /** Puts the protocols on one Koa app. Only connects: everything else is in the protocols and the registry. */
-export function createApp(registry: Registry, options: AppOptions): Koa {
+function createApp(registry: Registry, protocols: readonly Protocol[], options: AppOptions): Koa {
   const app = new Koa();
   app.proxy = true;
   app.silent = true;
-  const distrust = distrustOthers(options.trustedProxies ?? ['*']);
-  if (distrust) app.use(distrust);
-  if (options.accessLog) app.use(requestLog(options.accessLog));
+  app.use((ctx, next) => {
+    ctx.state = Exchange.of(ctx.res) ?? {};
+    return next();
+  });
   const headers = Object.entries(options.headers ?? {});
   if (headers.length > 0) app.use(withHeaders(headers));
   if (options.cors) app.use(cors(options.cors));
   for (const endpoint of options.endpoints ?? []) app.use(endpoint);
-  const protocols: Protocol[] = [];
-  if (options.protocols.v2) protocols.push(v2(registry));
-  if (options.protocols.v1) protocols.push(v1(registry));
-  protocols.push(imagesApi(registry));
   for (const protocol of protocols) app.use(mount(protocol, registry, options.guards ?? []));
   app.use((ctx) => {
     if (ctx.path === '/') {
@@ -87,49 +113,26 @@ function mount(protocol: Protocol, registry: Registry, guards: readonly Guard[])
         const waiting = guard(ctx);
         if (waiting) await waiting;
       }
-      protocol.enter?.(ctx);
-      refuseAmbiguity(ctx);
+      const greeting = greetingOf(protocol, ctx.req);
+      for (let at = 0; at < greeting.length; at += 2) {
+        ctx.set(greeting[at] as string, greeting[at + 1] as string);
+      }
+      refuseAmbiguity(ctx.req);
       if (routed.kind === 'invalid') throw registryError('NAME_INVALID', routed.reason);
       if (!owns(protocol, clean)) {
         throw registryError('NAME_INVALID', `the path leads out of ${protocol.prefix}/`);
       }
       if (routed.kind === 'moved') return moved(ctx, `${prefix}${clean}${ctx.search}`);
-      const hot = protocol.hot?.(ctx.method, clean);
-      if (hot) {
-        await hot(ctx);
-        return;
-      }
+      const isRead = ctx.method === 'GET' || ctx.method === 'HEAD';
+      const pull = isRead ? protocol.pulls?.(clean) : undefined;
+      if (pull) return await respond(ctx, await pull(ctx));
       (ctx as RoutedContext).newRouterPath = clean;
       await routes(ctx, async () => noRoute(ctx));
-      if (ctx.method !== 'GET' && ctx.method !== 'HEAD') await registry.events.stored?.();
+      if (!isRead) await registry.events.stored?.();
     } catch (error) {
-      renderFailure(ctx, protocol, registry, error);
+      await respondToFailure(ctx, protocol, registry, error);
     }
   };
-}
-
-function owns({ prefix, alsoServes }: Protocol, path: string): boolean {
-  if (path.startsWith(prefix)) return path.length === prefix.length || path[prefix.length] === '/';
-  return alsoServes?.includes(path) ?? false;
-}
-
-/** Refuses requests that a proxy in front might read in another way than we do (RFC 9112 sections 3.2 and 6.1). */
-function refuseAmbiguity(ctx: Context): void {
-  const { req } = ctx;
-  let hosts = 0;
-  for (let at = 0; at < req.rawHeaders.length; at += 2) {
-    if (req.rawHeaders[at]?.toLowerCase() === 'host') hosts += 1;
-  }
-  if (hosts > 1 || (hosts === 0 && req.httpVersion === '1.1')) {
-    throw registryError('REQUEST_INVALID', `the request has ${hosts} Host headers; send one`);
-  }
-  if (req.httpVersionMajor < 1) {
-    throw registryError('REQUEST_INVALID', 'HTTP before 1.0 is not spoken here');
-  }
-  const coding = req.headers['transfer-encoding'];
-  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
-    throw registryError('REQUEST_INVALID', 'the only transfer coding understood is chunked');
-  }
 }
 
 function moved(ctx: Context, location: string): void {
@@ -155,32 +158,26 @@ function noRoute(ctx: Context): void {
   ctx.remove('Content-Type');
 }
 
-function renderFailure(ctx: Context, protocol: Protocol, registry: Registry, error: unknown): void {
-  if (error instanceof RegistryError) {
-    protocol.renderError(ctx, error);
-    if (error.code.startsWith('STORAGE_')) logStorageTrouble(ctx, registry, error);
-    if (ctx.status === 405) ctx.set('Allow', methodsLeft(ctx, registry).join(', '));
-    return;
-  }
-  registry.log.error('request failed', {
-    id: ctx.state.requestId,
-    method: ctx.method,
-    path: ctx.path,
-    error: error instanceof Error ? error.stack : String(error),
-  });
-  protocol.renderError(ctx, registryError('UNKNOWN', 'unknown error', { cause: error }));
-}
+/** What a handler may have said of the content that does not come. */
+const OF_CONTENT = [
+  'Accept-Ranges',
+  'Content-Disposition',
+  'Content-Length',
+  'ETag',
+  'Last-Modified',
+];
 
-/** What a client is told in a word is for the operator to mend. */
-function logStorageTrouble(ctx: Context, registry: Registry, error: RegistryError): void {
-  const { cause } = error;
-  registry.log.error('the storage refused', {
-    id: ctx.state.requestId,
-    method: ctx.method,
-    path: ctx.path,
-    reason: error.message,
-    cause: cause instanceof Error ? cause.message : undefined,
-  });
+async function respondToFailure(
+  ctx: Context,
+  protocol: Protocol,
+  registry: Registry,
+  error: unknown,
+): Promise<void> {
+  const answer = failureAnswer(registry, protocol, ctx, error);
+  if (answer.status === 405) answer.headers.push('Allow', methodsLeft(ctx, registry).join(', '));
+  for (const header of OF_CONTENT) ctx.remove(header);
+  if (ctx.res.headersSent) ctx.res.destroy();
+  else await respond(ctx, answer);
 }
 
 /** The methods of every route that matches the path. */

@@ -1,16 +1,18 @@
 import type { Middleware } from 'koa';
-import { registryError } from '../protocols/registry.ts';
+import { RefusalError } from '../protocols/registry.ts';
 import type { Guard } from './guard.ts';
 import type { Health } from './health.ts';
 
 /** While a check fails, every registry request is answered 503 UNAVAILABLE (v2.md 5.6). */
 export function refuseWhenIll(health: Health): Guard {
-  return (ctx) => {
+  return () => {
     if (!health.ill) return;
-    ctx.set('Retry-After', '10');
-    throw registryError('UNAVAILABLE', 'service unavailable', {
-      detail: 'health check failed: please see /debug/health',
-    });
+    throw new RefusalError(
+      'UNAVAILABLE',
+      'service unavailable',
+      { 'Retry-After': '10' },
+      'health check failed: please see /debug/health',
+    );
   };
 }
 

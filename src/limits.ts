@@ -1,7 +1,6 @@
-import type { Context } from 'koa';
 import { LRUCache } from 'lru-cache';
-import { registryError } from '../protocols/registry.ts';
-import type { Guard } from './guard.ts';
+import { RefusalError } from '../protocols/registry.ts';
+import type { Guard, GuardedRequest } from './guard.ts';
 import { isUpload } from './metrics/http-metrics.ts';
 import { routeName } from './metrics/route-name.ts';
 import { NO_PEERS, type Peers } from './peers.ts';
@@ -44,8 +43,8 @@ export function limitRequests(
   peers.listen('requests', (address, amount) => {
     bucketOf(address).tokens -= amount;
   });
-  return (ctx) => {
-    const address = networkOf(ctx.ip);
+  return ({ ip }) => {
+    const address = networkOf(ip);
     const bucket = bucketOf(address);
     if (bucket.tokens >= 1) {
       bucket.tokens -= 1;
@@ -53,7 +52,7 @@ export function limitRequests(
       return;
     }
     const seconds = Math.max(1, Math.ceil((1 - bucket.tokens) / perMs / 1000));
-    refuse(ctx, seconds, `more than ${perMinute} requests a minute from ${address}`);
+    throw refusal(seconds, `more than ${perMinute} requests a minute from ${address}`);
   };
 }
 
@@ -84,23 +83,26 @@ export function limitUploads(
     if (next === undefined) running -= 1;
     else next();
   };
-  return async (ctx) => {
-    if (!isUpload(routeName(ctx.req.url ?? '', prefix), ctx.method)) return;
+  const admit = async (request: GuardedRequest) => {
     if (running < max) running += 1;
-    else if (waiting.length >= max * WAITING_PER_SLOT || !(await turn(ctx, waiting, waitMs))) {
-      refuse(ctx, 5, `more than ${max} uploads at a time`);
+    else if (waiting.length >= max * WAITING_PER_SLOT || !(await turn(request, waiting, waitMs))) {
+      throw refusal(5, `more than ${max} uploads at a time`);
     }
-    if (ctx.res.closed || ctx.res.destroyed) release();
-    else ctx.res.once('close', release);
+    if (request.res.closed || request.res.destroyed) release();
+    else request.res.once('close', release);
+  };
+  return (request) => {
+    const { url = '', method = '' } = request.req;
+    return isUpload(routeName(url, prefix), method) ? admit(request) : undefined;
   };
 }
 
 /** Resolves with true when it is this request's turn, with false when it is not in time or its client has gone. */
-function turn(ctx: Context, waiting: (() => void)[], waitMs: number): Promise<boolean> {
+function turn({ res }: GuardedRequest, waiting: (() => void)[], waitMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const end = (mine: boolean) => {
       clearTimeout(timer);
-      ctx.res.off('close', leave);
+      res.off('close', leave);
       const place = waiting.indexOf(take);
       if (place >= 0) waiting.splice(place, 1);
       resolve(mine);
@@ -108,14 +110,16 @@ function turn(ctx: Context, waiting: (() => void)[], waitMs: number): Promise<bo
     const take = () => end(true);
     const leave = () => end(false);
     const timer = setTimeout(leave, waitMs);
-    ctx.res.once('close', leave);
+    res.once('close', leave);
     waiting.push(take);
   });
 }
 
-function refuse(ctx: Context, seconds: number, reason: string): never {
-  ctx.set('Retry-After', String(seconds));
-  throw registryError('TOOMANYREQUESTS', `too many requests: ${reason}`, {
-    detail: { retryAfterSeconds: seconds },
-  });
+function refusal(seconds: number, reason: string): RefusalError {
+  return new RefusalError(
+    'TOOMANYREQUESTS',
+    `too many requests: ${reason}`,
+    { 'Retry-After': String(seconds) },
+    { retryAfterSeconds: seconds },
+  );
 }

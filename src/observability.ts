@@ -1,4 +1,3 @@
-import type { RequestListener } from 'node:http';
 import { hostname } from 'node:os';
 import type { Middleware } from 'koa';
 import type { EventSink, Logger } from '../protocols/registry.ts';
@@ -9,6 +8,7 @@ import { type AuditLog, createAuditLog } from './audit.ts';
 import type { Config } from './config/config.ts';
 import { createEventSink, type NotificationSink } from './events/event-sink.ts';
 import { fanOut } from './events/fan-out.ts';
+import type { Onlooker } from './exchange.ts';
 import type { Guard } from './guard.ts';
 import { Health } from './health.ts';
 import { healthEndpoints, refuseWhenIll } from './health-endpoints.ts';
@@ -106,14 +106,14 @@ export class Observability {
     ];
   }
 
-  /** The same handler, measured. */
-  handler(next: RequestListener): RequestListener {
-    const http = this.#http;
-    if (http === undefined) return next;
-    return (request, response) => {
-      http.begin(request, response);
-      next(request, response);
-    };
+  /** What has to see every request. */
+  get onlookers(): Onlooker[] {
+    return this.#http === undefined ? [] : [this.#http.onlooker];
+  }
+
+  /** Whether each request has to go by way of the middlewares. */
+  get traces(): boolean {
+    return this.#tracing !== undefined;
   }
 
   async report(): Promise<WorkerReport> {

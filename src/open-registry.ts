@@ -9,7 +9,7 @@ import { type ConfiguredAccess, createAccessControl } from './auth/create-access
 import type { Config } from './config/config.ts';
 import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
-import type { DriverConfig } from './config/storage.ts';
+import type { DriverConfig, StorageConfig } from './config/storage.ts';
 import type { MirrorCounts } from './mirror/mirror-counts.ts';
 import { openMirror } from './mirror/open-mirror.ts';
 import { NO_PEERS, type Peers } from './peers.ts';
@@ -54,6 +54,7 @@ export async function openRegistry(
     log,
     readOnly: storage.readOnly,
     deletion: storage.delete,
+    ...accelRedirect(storage),
     v1: { ...v1Options(config), ...(mirror && { mirror }) },
     v2: { hideFromOldEngines: protocols.v2.hideFromOldEngines },
     close: async () => {
@@ -64,20 +65,24 @@ export async function openRegistry(
   };
 }
 
-function v1Options({ protocols, search, source, storage }: Config): V1Options {
+function v1Options({ protocols, search, source }: Config): V1Options {
   const { registryEndpoints, standalone, issue, debug } = protocols.v1;
-  const { driver, accelRedirect } = storage;
   return {
     endpoints: registryEndpoints,
     standalone,
     issue,
     search: search.enabled,
     ...(debug && source.flavor !== undefined && { flavor: source.flavor }),
-    ...(accelRedirect !== undefined &&
-      driver.kind === 'filesystem' && {
-        accelRedirect: { prefix: accelRedirect, root: resolve(driver.root) },
-      }),
   };
+}
+
+/** Only files can be sent by a web server in front. */
+function accelRedirect({
+  driver,
+  accelRedirect: prefix,
+}: StorageConfig): Pick<Registry, 'accelRedirect'> {
+  if (prefix === undefined || driver.kind !== 'filesystem') return {};
+  return { accelRedirect: { prefix, root: resolve(driver.root) } };
 }
 
 /** The content store alone, as offline commands use it. */

@@ -28,6 +28,11 @@ export function routePath(raw: string): RoutePath {
   return { kind: clean === decoded ? 'route' : 'moved', path };
 }
 
+/** Whether a request target is a path alone, in the one way in which it can be written. */
+export function isPlain(target: string): boolean {
+  return target.length <= MAX_PATH && !target.includes('?') && !UNCLEAN.test(target);
+}
+
 /** Takes `prefix` off a path; undefined for a path that does not lie below it. */
 export function withoutPrefix(path: string, prefix: string): string | undefined {
   if (prefix === '') return path;

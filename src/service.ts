@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http';
 import type { Logger } from '../protocols/registry.ts';
 import { createAccessLog } from './access-log.ts';
 import { AcmeCertificates } from './acme/certificates.ts';
-import { createApp } from './app.ts';
+import { createHandler } from './app.ts';
 import type { Config } from './config/config.ts';
 import { ErrorReports } from './error-reports/error-reports.ts';
 import type { ProcessLogger } from './log.ts';
@@ -10,6 +10,7 @@ import type { WorkerReport } from './metrics/worker-board.ts';
 import { Observability } from './observability.ts';
 import { openRegistry } from './open-registry.ts';
 import { NO_PEERS, type Peers } from './peers.ts';
+import { requestLog } from './request-log.ts';
 import { UploadPurger } from './upload-purger.ts';
 
 /** Everything that answers requests, behind one function. */
@@ -37,24 +38,22 @@ export async function openService(
   const opened = await openRegistry(config, log, eyes.driver, peers);
   const registry = { ...opened, events: await eyes.start(opened.content, opened.mirrorCounts) };
   const { v1, v2 } = config.protocols;
-  const app = createApp(registry, {
+  const handler = createHandler(registry, {
     protocols: { v1: v1.enabled, v2: v2.enabled },
-    accessLog,
+    onlookers: [...eyes.onlookers, requestLog(accessLog)],
     headers: config.http.headers,
     trustedProxies: config.http.trustedProxies,
     ...(config.cors && { cors: config.cors }),
     endpoints: [...eyes.endpoints, opened.access.middleware],
     guards: eyes.guards,
+    direct: !eyes.traces,
   });
   const letsEncrypt = config.http.tls?.letsEncrypt;
   const certificates =
     letsEncrypt && (await AcmeCertificates.open(letsEncrypt, opened.content.driver, log));
   const purger = new UploadPurger(opened.content, config.storage.purge, log);
-  const answer = app.callback();
   return {
-    handler: eyes.handler((request, response) => {
-      void answer(request, response);
-    }),
+    handler,
     certificates,
     reopenLogs: () => {
       accessLog.reopen();

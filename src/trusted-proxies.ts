@@ -1,5 +1,5 @@
+import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
-import type { Middleware } from 'koa';
 
 const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'];
 
@@ -7,7 +7,9 @@ const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwar
  * Takes what a proxy says of the client out of requests that no trusted proxy sent: anybody could write it.
  * `proxies` are addresses and CIDR blocks; undefined is given where `*` trusts everybody.
  */
-export function distrustOthers(proxies: readonly string[]): Middleware | undefined {
+export function distrustOthers(
+  proxies: readonly string[],
+): ((request: IncomingMessage) => void) | undefined {
   if (proxies.includes('*')) return undefined;
   const trusted = new BlockList();
   for (const proxy of proxies) {
@@ -16,10 +18,9 @@ export function distrustOthers(proxies: readonly string[]): Middleware | undefin
     if (bits === undefined) trusted.addAddress(address, family);
     else trusted.addSubnet(address, Number(bits), family);
   }
-  return (ctx, next) => {
-    const peer = ctx.req.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
+  return (request) => {
+    const peer = request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
     const known = isIP(peer) !== 0 && trusted.check(peer, isIP(peer) === 6 ? 'ipv6' : 'ipv4');
-    if (!known) for (const header of FORWARDED) delete ctx.req.headers[header];
-    return next();
+    if (!known) for (const header of FORWARDED) delete request.headers[header];
   };
 }

@@ -40,12 +40,16 @@ export class BlobStore {
 
   /**
    * Writes part of a blob to a stream, by the quickest way that the driver has, and ends it. The caller has checked
-   * the range and sent what goes before.
+   * the range. Calls `begin` once the blob is found, for what goes before it.
    */
-  async send(digest: Digest, range: ByteRange, out: Writable): Promise<void> {
+  async send(digest: Digest, range: ByteRange, out: Writable, begin: () => void): Promise<void> {
     const { local } = this.#driver;
-    if (!local) return pipeline(await this.read(digest, range), out);
-    await local.send(blobData(digest), range, out);
+    if (!local) {
+      const source = await this.read(digest, range);
+      begin();
+      return pipeline(source, out);
+    }
+    await local.send(blobData(digest), range, out, begin);
     out.end();
   }
 

@@ -85,9 +85,9 @@ export interface LocalFiles {
   get(path: string): Buffer | undefined;
   /**
    * Writes the bytes of a range to a stream that takes them as they are, faster than `read` could. Throws
-   * PathNotFoundError before anything is written; the stream is not ended.
+   * PathNotFoundError before it calls `begin`, which it does before anything is written; the stream is not ended.
    */
-  send(path: string, range: ByteRange, out: Writable): Promise<void>;
+  send(path: string, range: ByteRange, out: Writable, begin: () => void): Promise<void>;
   /** The name of the file that holds the content, for servers that send files themselves (X-Accel-Redirect). */
   filename(path: string): string;
   /**
@@ -95,4 +95,6 @@ export interface LocalFiles {
    * can't be: on another file system, over something stored, or without the right to it.
    */
   link?(filename: string, path: string): boolean;
+  /** Removes a directory if nothing is in it, and so those above it, up to and with `top`. */
+  prune?(path: string, top: string): void;
 }

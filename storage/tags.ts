@@ -2,8 +2,9 @@ import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ConditionFailedError, storageError } from './errors.ts';
 import type { Links, MaybePromise } from './links.ts';
-import { firstAfter, type Listings } from './listings.ts';
-import { isTag, type RepositoryName, type Tag } from './names.ts';
+import { tagsAfter } from './listed-tags.ts';
+import type { Listings } from './listings.ts';
+import type { RepositoryName, Tag } from './names.ts';
 import { tagDirectory, tagHistoryLink, tagLink, tagsRoot, v1TagMemo } from './paths.ts';
 
 export interface Page<T> {
@@ -66,15 +67,9 @@ export class Tags {
 
   /** Tags in byte order after `last`, at most `count`. */
   async page(last: string | undefined, count: number): Promise<Page<Tag>> {
-    const names = await this.#listings.children(tagsRoot(this.#name));
-    const items: Tag[] = [];
-    for (let at = last === undefined ? 0 : firstAfter(names, last); at < names.length; at += 1) {
-      const name = names[at] as string;
-      if (!isTag(name) || !(await this.resolve(name))) continue;
-      if (items.length === count) return { items, more: true };
-      items.push(name);
-    }
-    return { items, more: false };
+    const listing = this.#listings.children(tagsRoot(this.#name));
+    const names = listing instanceof Promise ? await listing : listing;
+    return tagsAfter(names, last, count, (tag) => this.resolve(tag));
   }
 
   async all(): Promise<Tag[]> {

@@ -18,8 +18,10 @@ import {
   type Tag,
 } from '../../storage/names.ts';
 import type { V1Reader } from '../../storage/v1-images.ts';
-import { originOf, queryValue, sendJson } from '../http.ts';
+import { eventRequest } from '../event-request.ts';
+import { queryValue, sendJson } from '../http.ts';
 import { type Action, type Registry, registryError, type Session } from '../registry.ts';
+import { RequestFacts } from '../request-facts.ts';
 
 const SUFFIX = '.tar';
 
@@ -107,13 +109,7 @@ async function enter(
   const tag = parseTag(file.slice(0, -SUFFIX.length));
   ctx.state.repository = repository;
   const session = await registry.access.authorize(
-    {
-      protocol: 'v2',
-      method: ctx.method,
-      authorization: ctx.get('authorization') || undefined,
-      address: ctx.ip,
-      origin: originOf(ctx.req),
-    },
+    new RequestFacts(ctx.req, 'v2'),
     actions.map((action) => ({ type: 'repository' as const, name: repository, action })),
   );
   ctx.state.user = session.user;
@@ -158,13 +154,7 @@ async function report(
     repository,
     tag,
     target: digest ? { digest } : {},
-    request: {
-      id: String(ctx.state.requestId ?? ''),
-      address: ctx.ip,
-      host: ctx.host,
-      method: ctx.method,
-      userAgent: ctx.get('user-agent'),
-    },
+    request: eventRequest(ctx),
     user: session.user,
   });
 }

@@ -1,7 +1,8 @@
-import type { Context } from 'koa';
+import type { IncomingMessage } from 'node:http';
 import type { RegistryError } from '../../storage/errors.ts';
-import { sendJson } from '../http.ts';
-import { ChallengeError, type ErrorCode } from '../registry.ts';
+import { type Answer, answerWith } from '../answer.ts';
+import { jsonBytes } from '../http.ts';
+import { type ErrorCode, refusalHeaders } from '../registry.ts';
 
 /** Status of every error that these routes can meet; anything else is the registry's own fault. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
@@ -32,11 +33,10 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   UPLOAD_BUSY: 409,
 };
 
-/** Writes an error as `{"error": {code, message, detail}}`. */
-export function renderError(ctx: Context, error: RegistryError): void {
-  if (error instanceof ChallengeError) ctx.set(error.headers);
-  for (const header of ['Content-Disposition', 'Content-Length']) ctx.remove(header);
+/** An error as `{"error": {code, message, detail}}`. */
+export function renderError(_request: IncomingMessage, error: RegistryError): Answer {
   const { code, message, detail } = error;
   const shown = { code, message, ...(detail !== undefined && { detail }) };
-  sendJson(ctx, STATUS[code as ErrorCode] ?? 500, { error: shown });
+  const headers = [...refusalHeaders(error), 'Content-Type', 'application/json'];
+  return answerWith(STATUS[code as ErrorCode] ?? 500, headers, jsonBytes({ error: shown }));
 }

@@ -1,10 +1,11 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
-import { type Digest, digestOf } from '../../storage/digest.ts';
+import { digestOf } from '../../storage/digest.ts';
 import type { V1Image, V1Reader } from '../../storage/v1-images.ts';
+import { answerWith, respond } from '../answer.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { BackgroundAnswers } from './background-answers.ts';
-import { allowCaching, layerEtag, notModified } from './image-caching.ts';
+import { cachingHeaders, layerEtag, notModified } from './image-caching.ts';
 import { forbidCaching, legacyJson } from './json.ts';
 import type { FileEntry } from './layer-files.ts';
 import { enterImage, imagesOf } from './session.ts';
@@ -18,27 +19,25 @@ const DIFF_WAIT_MS = 2_000;
 export function imageFileRoutes(router: Router, registry: Registry): void {
   const answers = new BackgroundAnswers();
   router.get('/v1/images/:id/files', async (ctx) => {
-    const { id, reader } = await enterImage(ctx, registry, 'pull');
+    const { id, reader } = await enterImage(ctx, registry, String(ctx.params.id), 'pull');
     const image = await imagesOf(registry).image(id, reader);
-    send(ctx, registry, await answers.get(`files ${layerEtag(image)}`, () => filesOf(image)));
+    const files = await answers.get(`files ${layerEtag(image)}`, () => filesOf(image));
+    await send(ctx, registry, files);
   });
   router.get('/v1/images/:id/diff', async (ctx) => {
-    const { id, reader } = await enterImage(ctx, registry, 'pull');
+    const { id, reader } = await enterImage(ctx, registry, String(ctx.params.id), 'pull');
     const image = await imagesOf(registry).image(id, reader);
     const key = `diff ${id} ${layerEtag(image)} ${digestOf(image.ancestry.join())}`;
     const diff = await answers.getWithin(DIFF_WAIT_MS, key, () => diffOf(image, registry, reader));
-    if (diff) send(ctx, registry, diff);
+    if (diff) await send(ctx, registry, diff);
     else sendUnfinished(ctx);
   });
 }
 
-function send(ctx: Context, registry: Registry, body: Buffer): void {
-  const etag: Digest = digestOf(body);
-  if (notModified(ctx, registry, etag)) return;
-  allowCaching(ctx, registry, etag);
-  ctx.status = 200;
-  ctx.set('Content-Type', 'application/json');
-  ctx.body = body;
+function send(ctx: Context, registry: Registry, body: Buffer): Promise<void> {
+  const etag = digestOf(body);
+  const headers = [...cachingHeaders(registry, etag), 'Content-Type', 'application/json'];
+  return respond(ctx, notModified(ctx, registry, etag) ?? answerWith(200, headers, body));
 }
 
 /** An empty body says: ask again. */

@@ -18,7 +18,7 @@ export function imagePushRoutes(router: Router, registry: Registry): void {
 
 /** Read raw: the payload sum covers these very bytes. */
 async function putJson(ctx: Context, registry: Registry): Promise<void> {
-  const { id, reader, session } = await enterImage(ctx, registry, 'push');
+  const { id, reader, session } = await enterImage(ctx, registry, String(ctx.params.id), 'push');
   const json = await readBody(ctx.req, registry.limits.jsonBytes);
   parseImageJson(json, id);
   requireListed(session, id);
@@ -27,7 +27,7 @@ async function putJson(ctx: Context, registry: Registry): Promise<void> {
 }
 
 async function putLayer(ctx: Context, registry: Registry): Promise<void> {
-  const { id, reader } = await enterImage(ctx, registry, 'push');
+  const { id, reader } = await enterImage(ctx, registry, String(ctx.params.id), 'push');
   const body = limited(ctx.req, registry.limits.layerBytes);
   try {
     await imagesOf(registry).putLayer(id, body, reader);
@@ -68,7 +68,7 @@ function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
  * one (v1.md 2.7), so either will do.
  */
 async function putChecksum(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enterImage(ctx, registry, 'push');
+  const request = await enterImage(ctx, registry, String(ctx.params.id), 'push');
   const sums = sumsOf(ctx);
   await imagesOf(registry).putChecksum(request.id, sums, request.reader);
   const layer = (await registry.content.v1.find(request.id, request.reader))?.layer;

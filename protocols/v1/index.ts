@@ -1,12 +1,12 @@
 import Router from '@koa/router';
 import type { Protocol } from '../protocol.ts';
 import type { Registry } from '../registry.ts';
-import { hotRoutes } from './hot-routes.ts';
 import { imageFileRoutes } from './image-files.ts';
 import { imagePushRoutes } from './image-pushes.ts';
 import { imageRoutes } from './images.ts';
 import { lingerBehind } from './lingering.ts';
-import { identify, pingRoutes } from './ping.ts';
+import { greeting, pingRoutes } from './ping.ts';
+import { pulls } from './pulls.ts';
 import { renderError } from './render-error.ts';
 import { indexRoutes, repositoryRoutes } from './repositories.ts';
 import { searchRoutes } from './search.ts';
@@ -33,12 +33,13 @@ export function v1(registry: Registry): Protocol {
   }
   tagRoutes(router, registry);
   repositoryRoutes(router, registry);
+  const greeted = greeting(registry);
   return {
     prefix: '/v1',
     alsoServes: ['/_ping', '/_status', '/robots.txt', '/'],
     router,
-    enter: (ctx) => identify(ctx, registry),
-    hot: hotRoutes(registry),
+    greet: () => greeted,
+    pulls: pulls(registry),
     renderError,
   };
 }

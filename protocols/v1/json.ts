@@ -33,7 +33,12 @@ export function sendJson(ctx: Context, status: number, value: unknown): void {
   ctx.body = Buffer.from(legacyJson(value));
 }
 
-/** The headers that every answer carries that may differ the next time (v1.md 1.1). */
+const NOT_CACHED_FIELDS = { 'Cache-Control': 'no-cache', Pragma: 'no-cache', Expires: '-1' };
+
+/** The headers, names and values in turn, of every answer that may differ the next time (v1.md 1.1). */
+export const NOT_CACHED: readonly string[] = Object.entries(NOT_CACHED_FIELDS).flat();
+
+/** Sets the same on Koa's answer. */
 export function forbidCaching(ctx: Context): void {
-  ctx.set({ 'Cache-Control': 'no-cache', Pragma: 'no-cache', Expires: '-1' });
+  ctx.set(NOT_CACHED_FIELDS);
 }

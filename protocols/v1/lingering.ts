@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Context } from 'koa';
+import type { BodySource } from '../answer.ts';
 
 /** As much of a refused body as is still taken, in bytes: a few seconds of an engine's layer. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -14,16 +15,26 @@ const MAX_MS = 30_000;
 export function lingerBehind(ctx: Context): void {
   const answer: unknown = ctx.body;
   if (!(answer instanceof Buffer) || !hasUnreadBody(ctx.req)) return;
-  ctx.body = Readable.from(lingering(ctx.req, answer), { objectMode: false });
+  ctx.body = Readable.from(answerFirst(ctx.req, answer), { objectMode: false });
   ctx.length = answer.length;
 }
 
-async function* lingering(request: IncomingMessage, answer: Buffer): AsyncGenerator<Buffer> {
+async function* answerFirst(request: IncomingMessage, answer: Buffer): AsyncGenerator<Buffer> {
   yield answer;
   await drain(request);
 }
 
-function hasUnreadBody(request: IncomingMessage): boolean {
+/** The same for an answer that Koa does not send. */
+export function lingering(request: IncomingMessage, answer: Buffer): BodySource {
+  return async (out, begin) => {
+    begin();
+    out.write(answer);
+    await drain(request);
+    out.end();
+  };
+}
+
+export function hasUnreadBody(request: IncomingMessage): boolean {
   const { headers } = request;
   const declared = headers['transfer-encoding'] !== undefined || Number(headers['content-length']);
   return Boolean(declared) && !request.complete && !request.destroyed;

@@ -7,10 +7,13 @@ import { sendJson } from './json.ts';
 const VERSION = '0.9.1';
 const DEFAULT_ISSUE = '"docker-registry server"';
 
-/** The headers of every V1 answer (v1.md 1.3). They tell nothing of the machine. */
-export function identify(ctx: Context, registry: Registry): void {
-  ctx.set('X-Docker-Registry-Version', VERSION);
-  if (registry.v1.flavor) ctx.set('X-Docker-Registry-Config', registry.v1.flavor);
+/** The headers of every V1 answer, names and values in turn (v1.md 1.3). They tell nothing of the machine. */
+export function greeting({ v1 }: Registry): readonly string[] {
+  return [
+    'X-Docker-Registry-Version',
+    VERSION,
+    ...(v1.flavor ? ['X-Docker-Registry-Config', v1.flavor] : []),
+  ];
 }
 
 /** `GET /v1/_ping` and `/_ping`, never behind a login, and `GET /`. */

@@ -1,8 +1,9 @@
-import type { Context } from 'koa';
+import type { IncomingMessage } from 'node:http';
 import type { RegistryError } from '../../storage/errors.ts';
-import { type ErrorCode, RefusalError } from '../registry.ts';
-import { sendJson } from './json.ts';
-import { lingerBehind } from './lingering.ts';
+import type { Answer } from '../answer.ts';
+import { type ErrorCode, refusalHeaders } from '../registry.ts';
+import { legacyJson, NOT_CACHED } from './json.ts';
+import { hasUnreadBody, lingering } from './lingering.ts';
 
 /** Status of every error (v1.md 1.3 to 1.8). */
 const STATUS: Record<ErrorCode, number> = {
@@ -41,12 +42,26 @@ const STATUS: Record<ErrorCode, number> = {
   UPLOAD_BUSY: 409,
 };
 
-/** Writes an error in the form of docker-registry, `{"error": "…"}`, so that the client gets to see it. */
-export function renderError(ctx: Context, error: RegistryError): void {
+/** An error in the form of docker-registry, `{"error": "…"}`, so that the client gets to see it. */
+export function renderError(request: IncomingMessage, error: RegistryError): Answer {
   const status = STATUS[error.code as ErrorCode] ?? 500;
-  if (status === 401) ctx.set('WWW-Authenticate', 'Token');
-  if (error instanceof RefusalError) ctx.set(error.headers);
-  for (const header of ['ETag', 'Last-Modified', 'Accept-Ranges']) ctx.remove(header);
-  sendJson(ctx, status, { error: status === 401 ? 'Requires authorization' : error.message });
-  lingerBehind(ctx);
+  const message = status === 401 ? 'Requires authorization' : error.message;
+  const bytes = Buffer.from(legacyJson({ error: message }));
+  const challenge = status === 401 && !isChallenge(error) ? ['WWW-Authenticate', 'Token'] : [];
+  return {
+    status,
+    headers: [
+      ...NOT_CACHED,
+      ...challenge,
+      ...refusalHeaders(error),
+      'Content-Type',
+      'application/json',
+    ],
+    length: bytes.length,
+    body: hasUnreadBody(request) ? lingering(request, bytes) : bytes,
+  };
+}
+
+function isChallenge(error: RegistryError): boolean {
+  return refusalHeaders(error).some((each) => each.toLowerCase() === 'www-authenticate');
 }

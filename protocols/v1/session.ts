@@ -5,7 +5,8 @@ import { parseImageId, type V1ImageId } from '../../storage/names.ts';
 import type { Repository } from '../../storage/repository.ts';
 import type { V1Reader } from '../../storage/v1-images.ts';
 import type { V1Images, V1Repository, V1Viewer } from '../../storage/v1-store.ts';
-import { originOf } from '../http.ts';
+import type { Incoming } from '../answer.ts';
+import { eventRequest } from '../event-request.ts';
 import {
   type Access,
   type Action,
@@ -58,16 +59,18 @@ export function imagesOf({ content, v1 }: Registry): V1Images {
 }
 
 /**
- * The image that the path names. Image routes carry no repository: the store shows an image only through one that
+ * The image whose ID the path has. Image routes carry no repository: the store shows an image only through one that
  * the session may read. Throws UNAUTHORIZED, IMAGE_UNKNOWN for a malformed id, UNSUPPORTED as `enter`.
  */
 export async function enterImage(
-  ctx: Context,
+  incoming: Incoming,
   registry: Registry,
+  path: string,
   action: 'pull' | 'push',
 ): Promise<ImageRequest> {
-  const session = await authorize(ctx, registry, []);
-  const id = parseImageId(String(ctx.params.id));
+  const deciding = authorize(incoming, registry, []);
+  const session = deciding instanceof Promise ? await deciding : deciding;
+  const id = parseImageId(path);
   if (action === 'push') {
     requirePusher(registry, session);
     requireWritable(registry);
@@ -76,14 +79,19 @@ export async function enterImage(
 }
 
 /** The session of this request, by Basic or by a V1 token (v1.md 1.2, 2.2). */
-export async function authorize(
-  ctx: Context,
+export function authorize(
+  incoming: Incoming,
   registry: Registry,
   wanted: readonly Access[],
-): Promise<Session> {
-  const deciding = registry.access.authorize(new RequestFacts(ctx, 'v1', credentials), wanted);
-  const session = deciding instanceof Promise ? await deciding : deciding;
-  ctx.state.user = session.user;
+): Session | Promise<Session> {
+  const facts = new RequestFacts(incoming.req, 'v1', credentials);
+  const deciding = registry.access.authorize(facts, wanted);
+  if (deciding instanceof Promise) return deciding.then((session) => note(incoming, session));
+  return note(incoming, deciding);
+}
+
+function note(incoming: Incoming, session: Session): Session {
+  incoming.state.user = session.user;
   return session;
 }
 
@@ -157,7 +165,7 @@ export function viewerOf(ctx: Context, reader: V1Reader): V1Viewer {
 
 /** Tells the event sink what a request did. */
 export function report(
-  ctx: Context,
+  incoming: Incoming,
   registry: Registry,
   { session, repository }: { session: Session; repository?: Repository },
   action: RegistryEvent['action'],
@@ -171,14 +179,7 @@ export function report(
     repository: repository?.name ?? session.repository ?? '',
     target,
     ...extra,
-    request: {
-      id: String(ctx.state.requestId ?? ''),
-      address: ctx.ip,
-      scheme: originOf(ctx.req).scheme,
-      host: ctx.host,
-      method: ctx.method,
-      userAgent: ctx.get('user-agent'),
-    },
+    request: eventRequest(incoming),
     user: session.user,
   });
 }

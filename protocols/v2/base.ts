@@ -1,10 +1,12 @@
+import type { IncomingMessage } from 'node:http';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { sendEmpty, sendJson } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { authorize } from './request.ts';
 
-const VERSION_HEADER = 'Docker-Distribution-Api-Version';
+/** Old engines tell V2 from V1 by this header on the answer to `GET /v2/`, whatever its status (v2.md 1.1). */
+export const GREETING: readonly string[] = ['Docker-Distribution-Api-Version', 'registry/2.0'];
 
 /**
  * Engines up to 1.5 speak only a draft of V2, in which every push fails, and take a server for V1 only when
@@ -12,17 +14,13 @@ const VERSION_HEADER = 'Docker-Distribution-Api-Version';
  */
 const BEFORE_V2 = /^(docker\/(0\.|1\.[0-5]([.\-+]|$|\s))|Go 1\.1 package http)/;
 
-/** Hides V2 from engines that must not see it, and marks every other answer as V2. */
-export function frontDoor(ctx: Context): void {
-  if (BEFORE_V2.test(ctx.get('user-agent'))) {
+/** Hides V2 from engines that must not see it, and marks every other answer as V2. Throws NOT_FOUND. */
+export function greetNewEngines({ headers }: IncomingMessage): readonly string[] {
+  const agent = headers['user-agent'];
+  if (agent !== undefined && BEFORE_V2.test(agent)) {
     throw registryError('NOT_FOUND', 'V2 is not offered to docker before 1.6; use /v1/');
   }
-  markAsV2(ctx);
-}
-
-/** Old engines tell V2 from V1 by this header on the answer to `GET /v2/`, whatever its status (v2.md 1.1). */
-export function markAsV2(ctx: Context): void {
-  ctx.set(VERSION_HEADER, 'registry/2.0');
+  return GREETING;
 }
 
 export function baseRoutes(router: Router, registry: Registry): void {

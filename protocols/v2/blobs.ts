@@ -1,64 +1,88 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { type Digest, parseDigest } from '../../storage/digest.ts';
-import { decideRange, matchesEtag, sendBlob, sendEmpty } from '../http.ts';
-import { type Registry, registryError } from '../registry.ts';
-import { enter, report } from './request.ts';
+import { internalLocation } from '../accel-redirect.ts';
+import { type Answer, type Incoming, respond } from '../answer.ts';
+import { blobBody, decideRange, matchesEtag, sendEmpty } from '../http.ts';
+import { RefusalError, type Registry, registryError } from '../registry.ts';
+import { enter, enterRepository, report } from './request.ts';
 
 /** Blobs never change, so a client may keep one for a year. */
 const CACHE_CONTROL = 'max-age=31536000';
+const OCTETS = 'application/octet-stream';
 
 export function blobRoutes(router: Router, registry: Registry): void {
-  router.get('/v2/*name/blobs/:digest', (ctx) => getBlob(ctx, registry));
+  router.get('/v2/*name/blobs/:digest', async (ctx) => {
+    const { name, digest } = ctx.params;
+    return respond(ctx, await pullBlob(ctx, registry, String(name), String(digest)));
+  });
   router.delete('/v2/*name/blobs/:digest', (ctx) => deleteBlob(ctx, registry));
 }
 
 /** `GET` and `HEAD /v2/<name>/blobs/<digest>` (end-2), with ranges and conditions (v2.md 1.11). */
-export async function getBlob(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['pull']);
-  const digest = parseDigest(String(ctx.params.digest));
+export async function pullBlob(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  wanted: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['pull']);
+  const digest = parseDigest(wanted);
+  const { method = '', headers } = incoming.req;
   const found = request.repository.blobs.find(digest);
   const blob = (found instanceof Promise ? await found : found) ?? unknownBlob(digest);
   const { canonical, size } = blob;
-  ctx.set({
-    'Docker-Content-Digest': digest,
-    Etag: `"${digest}"`,
-    'Cache-Control': CACHE_CONTROL,
-    'Accept-Ranges': 'bytes',
-  });
-  const ifMatch = ctx.get('if-match');
-  if (ifMatch && !matchesEtag(ifMatch, digest)) {
+  if (headers['if-match'] && !matchesEtag(headers['if-match'], digest)) {
     throw registryError('PRECONDITION_FAILED', 'If-Match names another digest');
   }
-  const ifNoneMatch = ctx.get('if-none-match');
-  if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
+  const facts = [
+    'Docker-Content-Digest',
+    digest,
+    'Etag',
+    `"${digest}"`,
+    'Cache-Control',
+    CACHE_CONTROL,
+    'Accept-Ranges',
+    'bytes',
+  ];
+  const ifNoneMatch = headers['if-none-match'];
+  if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return { status: 304, headers: facts };
 
-  report(ctx, registry, request, 'pull', { mediaType: 'application/octet-stream', digest, size });
-  const redirect = registry.content.blobs.redirects
-    ? await registry.content.blobs.redirectUrl(canonical, ctx.method)
-    : undefined;
-  if (redirect) {
-    ctx.status = 307;
-    ctx.set('Location', redirect.href);
-    return sendEmpty(ctx, 307);
+  report(incoming, registry, request, 'pull', { mediaType: OCTETS, digest, size });
+  const { blobs } = registry.content;
+  const elsewhere = blobs.redirects ? await blobs.redirectUrl(canonical, method) : undefined;
+  if (elsewhere) return { status: 307, headers: [...facts, 'Location', elsewhere.href], length: 0 };
+  const range = rangeOf(headers, digest, size);
+  facts.push('Content-Type', OCTETS);
+  const internal =
+    method === 'GET' ? internalLocation(registry, incoming.req, canonical, size) : undefined;
+  if (internal) {
+    return { status: 200, headers: [...facts, 'X-Accel-Redirect', internal], length: 0 };
   }
-  const ifRange = ctx.get('if-range');
-  const ranged = ifRange === '' || matchesEtag(ifRange, digest);
-  const range = decideRange(ranged ? ctx.get('range') || undefined : undefined, size);
-  if (range === 'unsatisfiable') {
-    ctx.set('Content-Range', `bytes */${size}`);
-    throw registryError('RANGE_INVALID', `the blob has ${size} bytes; the range lies outside`, {
-      detail: { size },
-    });
+  if (range !== undefined) {
+    facts.push('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
   }
-  ctx.status = range === 'whole' ? 200 : 206;
-  if (range !== 'whole') ctx.set('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
-  await sendBlob(
-    ctx,
-    registry.content.blobs,
-    canonical,
-    size,
-    range === 'whole' ? undefined : range,
+  return {
+    status: range === undefined ? 200 : 206,
+    headers: facts,
+    length: range === undefined ? size : range.end - range.start + 1,
+    ...(method === 'GET' && { body: await blobBody(blobs, canonical, size, range) }),
+  };
+}
+
+/** The part that is asked for; undefined for the whole. Throws RANGE_INVALID. */
+function rangeOf(headers: IncomingHttpHeaders, digest: Digest, size: number) {
+  const ifRange = headers['if-range'];
+  const ranged = typeof ifRange !== 'string' || ifRange === '' || matchesEtag(ifRange, digest);
+  const range = decideRange(ranged ? headers.range || undefined : undefined, size);
+  if (range === 'whole') return undefined;
+  if (range !== 'unsatisfiable') return range;
+  throw new RefusalError(
+    'RANGE_INVALID',
+    `the blob has ${size} bytes; the range lies outside`,
+    { 'Content-Range': `bytes */${size}` },
+    { size },
   );
 }
 

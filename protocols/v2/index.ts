@@ -1,11 +1,11 @@
 import Router from '@koa/router';
 import type { Protocol } from '../protocol.ts';
 import type { Registry } from '../registry.ts';
-import { baseRoutes, frontDoor, markAsV2 } from './base.ts';
+import { baseRoutes, GREETING, greetNewEngines } from './base.ts';
 import { blobRoutes } from './blobs.ts';
 import { catalogRoutes } from './catalog.ts';
-import { hotRoutes } from './hot-routes.ts';
 import { manifestRoutes } from './manifests.ts';
+import { pulls } from './pulls.ts';
 import { referrerRoutes } from './referrers.ts';
 import { renderError } from './render-error.ts';
 import { tagRoutes } from './tags.ts';
@@ -21,6 +21,6 @@ export function v2(registry: Registry): Protocol {
   blobRoutes(router, registry);
   tagRoutes(router, registry);
   referrerRoutes(router, registry);
-  const enter = registry.v2?.hideFromOldEngines === false ? markAsV2 : frontDoor;
-  return { prefix: '/v2', router, cleanPaths: true, enter, hot: hotRoutes(registry), renderError };
+  const greet = registry.v2?.hideFromOldEngines === false ? () => GREETING : greetNewEngines;
+  return { prefix: '/v2', router, cleanPaths: true, greet, pulls: pulls(registry), renderError };
 }

@@ -4,18 +4,22 @@ import { algorithmOf, type Digest, digestOf, parseDigest } from '../../storage/d
 import { type Descriptor, type Manifest, parseManifest } from '../../storage/manifest.ts';
 import { DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED } from '../../storage/media-types.ts';
 import { isTag, parseTag, type Tag } from '../../storage/names.ts';
+import { type Answer, answerWith, type Incoming, respond } from '../answer.ts';
 import { matchesEtag, queryValues, readBody, sendEmpty, urlFor } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { Accept } from './accept.ts';
 import { requireDeletion } from './blobs.ts';
 import { chooseForm, formByDigest } from './forms.ts';
-import { enter, type RepositoryRequest, report } from './request.ts';
+import { enter, enterRepository, type RepositoryRequest, report } from './request.ts';
 
 /** More tags in one request than any client needs (spec main, end-7b: at least ten must work). */
 const MAX_TAGS = 100;
 
 export function manifestRoutes(router: Router, registry: Registry): void {
-  router.get('/v2/*name/manifests/:reference', (ctx) => getManifest(ctx, registry));
+  router.get('/v2/*name/manifests/:reference', async (ctx) => {
+    const { name, reference } = ctx.params;
+    return respond(ctx, await pullManifest(ctx, registry, String(name), String(reference)));
+  });
   router.put('/v2/*name/manifests/:reference', (ctx) => putManifest(ctx, registry));
   router.delete('/v2/*name/manifests/:reference', (ctx) => deleteManifest(ctx, registry));
 }
@@ -37,11 +41,17 @@ function parseWanted(text: string, name: string): Reference {
 }
 
 /** `GET` and `HEAD /v2/<name>/manifests/<reference>` (end-3, v2.md 1.8). */
-export async function getManifest(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['pull']);
+export async function pullManifest(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  wanted: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['pull']);
   const { repository } = request;
-  const reference = parseWanted(String(ctx.params.reference), repository.name);
-  const accept = Accept.of(ctx.req.headers.accept);
+  const { headers } = incoming.req;
+  const reference = parseWanted(wanted, repository.name);
+  const accept = Accept.of(headers.accept);
   const stored = await find(registry, request, reference);
   const { tag } = reference;
   const manifest =
@@ -52,33 +62,25 @@ export async function getManifest(ctx: Context, registry: Registry): Promise<voi
           tag,
           stored,
           accept,
-          userAgent: ctx.get('user-agent'),
+          userAgent: headers['user-agent'] ?? '',
         });
-  const { mediaType, digest, size } = manifest.descriptor;
-  ctx.set({ 'Docker-Content-Digest': digest, Etag: `"${digest}"` });
-  if (reference.tag !== undefined) {
-    addVary(ctx, stored.kind === 'index' ? 'Accept, User-Agent' : 'Accept');
+  const { mediaType, digest } = manifest.descriptor;
+  const facts = ['Docker-Content-Digest', digest, 'Etag', `"${digest}"`];
+  if (tag !== undefined) {
+    facts.push('Vary', stored.kind === 'index' ? 'Accept, User-Agent' : 'Accept');
   }
-  const ifNoneMatch = ctx.get('if-none-match');
-  if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return sendEmpty(ctx, 304);
-  report(ctx, registry, request, 'pull', manifest.descriptor, {
+  const ifNoneMatch = headers['if-none-match'];
+  if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return { status: 304, headers: facts };
+  report(incoming, registry, request, 'pull', manifest.descriptor, {
     ...tagOf(reference),
     references: () => referencesOf(manifest),
   });
-  ctx.status = 200;
-  ctx.set('Content-Type', mediaType);
-  ctx.body = manifest.bytes;
-  ctx.length = size;
+  facts.push('Content-Type', mediaType);
+  return answerWith(200, facts, manifest.bytes);
 }
 
 function referencesOf({ config, layers, manifests }: Manifest): Descriptor[] {
   return [...(config ? [config] : []), ...layers, ...manifests];
-}
-
-/** Koa's own way takes the header apart, which is seldom there yet. */
-function addVary(ctx: Context, fields: string): void {
-  if (ctx.res.hasHeader('Vary')) ctx.vary(fields.split(', '));
-  else ctx.set('Vary', fields);
 }
 
 function tagOf(reference: Reference): { tag?: Tag } {

@@ -1,7 +1,8 @@
-import type { Context } from 'koa';
+import type { IncomingMessage } from 'node:http';
 import type { RegistryError } from '../../storage/errors.ts';
-import { sendJson } from '../http.ts';
-import { type ErrorCode, RefusalError } from '../registry.ts';
+import { type Answer, answerWith } from '../answer.ts';
+import { jsonBytes } from '../http.ts';
+import { type ErrorCode, refusalHeaders } from '../registry.ts';
 
 interface Rendering {
   status: number;
@@ -46,16 +47,15 @@ const RENDERINGS: Record<ErrorCode, Rendering> = {
   UPLOAD_BUSY: { status: 416, code: 'BLOB_UPLOAD_INVALID' },
 };
 
-/** Writes an error in the OCI form, `{"errors": [{code, message, detail}]}`. */
-export function renderError(ctx: Context, error: RegistryError): void {
-  const first = renderingOf(error);
-  if (error instanceof RefusalError) ctx.set(error.headers);
+/** An error in the OCI form, `{"errors": [{code, message, detail}]}`. */
+export function renderError(_request: IncomingMessage, error: RegistryError): Answer {
   const errors = [error, ...error.more].map((one) => ({
     code: renderingOf(one).code ?? one.code,
     message: one.message,
     ...(one.detail !== undefined && { detail: one.detail }),
   }));
-  sendJson(ctx, first.status, { errors });
+  const headers = [...refusalHeaders(error), 'Content-Type', 'application/json'];
+  return answerWith(renderingOf(error).status, headers, jsonBytes({ errors }));
 }
 
 function renderingOf(error: RegistryError): Rendering {

@@ -2,7 +2,8 @@ import type { Context } from 'koa';
 import type { Descriptor } from '../../storage/manifest.ts';
 import { parseRepositoryName } from '../../storage/names.ts';
 import type { Repository } from '../../storage/repository.ts';
-import { originOf } from '../http.ts';
+import type { Incoming } from '../answer.ts';
+import { eventRequest } from '../event-request.ts';
 import {
   type Access,
   type Action,
@@ -23,27 +24,43 @@ export interface RepositoryRequest {
  * The repository that the path names, once the session may do all of `actions` there.
  * Throws NAME_INVALID, UNAUTHORIZED or DENIED; UNSUPPORTED for a write to a read-only registry.
  */
-export async function enter(
+export function enter(
   ctx: Context,
   registry: Registry,
   actions: readonly Action[],
 ): Promise<RepositoryRequest> {
-  const name = parseRepositoryName(String(ctx.params.name));
-  ctx.state.repository = name;
+  return enterRepository(ctx, registry, String(ctx.params.name), actions);
+}
+
+/** As `enter`, for a repository that is named otherwise than by Koa's parameters. */
+export async function enterRepository(
+  incoming: Incoming,
+  registry: Registry,
+  path: string,
+  actions: readonly Action[],
+): Promise<RepositoryRequest> {
+  const name = parseRepositoryName(path);
+  incoming.state.repository = name;
   const wanted = actions.map((action): Access => ({ type: 'repository', name, action }));
-  const session = await authorize(ctx, registry, wanted);
+  const deciding = authorize(incoming, registry, wanted);
+  const session = deciding instanceof Promise ? await deciding : deciding;
   if (registry.readOnly && actions.some((action) => action !== 'pull')) throw readOnly();
   return { repository: registry.content.repository(name), session };
 }
 
-export async function authorize(
-  ctx: Context,
+/** The session of this request, which may do everything in `wanted`. Throws UNAUTHORIZED or DENIED. */
+export function authorize(
+  incoming: Incoming,
   registry: Registry,
   wanted: readonly Access[],
-): Promise<Session> {
-  const deciding = registry.access.authorize(new RequestFacts(ctx, 'v2'), wanted);
-  const session = deciding instanceof Promise ? await deciding : deciding;
-  ctx.state.user = session.user;
+): Session | Promise<Session> {
+  const deciding = registry.access.authorize(new RequestFacts(incoming.req, 'v2'), wanted);
+  if (deciding instanceof Promise) return deciding.then((session) => note(incoming, session));
+  return note(incoming, deciding);
+}
+
+function note(incoming: Incoming, session: Session): Session {
+  incoming.state.user = session.user;
   return session;
 }
 
@@ -55,7 +72,7 @@ function readOnly() {
 
 /** Tells the event sink what a request did. */
 export function report(
-  ctx: Context,
+  incoming: Incoming,
   registry: Registry,
   request: RepositoryRequest,
   action: RegistryEvent['action'],
@@ -69,14 +86,7 @@ export function report(
     repository: request.repository.name,
     target,
     ...extra,
-    request: {
-      id: String(ctx.state.requestId ?? ''),
-      address: ctx.ip,
-      scheme: originOf(ctx.req).scheme,
-      host: ctx.host,
-      method: ctx.method,
-      userAgent: ctx.get('user-agent'),
-    },
+    request: eventRequest(incoming),
     user: request.session.user,
   });
 }

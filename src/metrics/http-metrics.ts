@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { Exchange, Onlooker } from '../exchange.ts';
 import {
   DURATION_BOUNDS,
   type Histogram,
@@ -25,19 +26,6 @@ interface Counts {
   total(status: number): Value;
 }
 
-/** What is noted on an answer until it is over. */
-interface Measured extends ServerResponse {
-  [COUNTS]?: Counts;
-  [STARTED]?: number;
-  [WRITTEN]?: number;
-  [READ]?: number;
-}
-
-const COUNTS = Symbol('counts');
-const STARTED = Symbol('started');
-const WRITTEN = Symbol('bytes written before');
-const READ = Symbol('bytes read before');
-
 /** Counts requests under distribution's names (v2.md 5.6), and what else an operator of both protocols asks. */
 export class HttpMetrics {
   readonly #prefix: string;
@@ -50,21 +38,19 @@ export class HttpMetrics {
     this.#make = counters(metrics);
   }
 
-  /** Begins to measure; to be called before a request is handled. */
-  begin(request: IncomingMessage, response: ServerResponse): void {
+  /** To be told of every request. */
+  readonly onlooker: Onlooker = (exchange) => {
+    const { req } = exchange;
+    const { method } = exchange;
     const counts = this.#counts(
-      routeName(request.url ?? '', this.#prefix),
-      METHODS.has(request.method ?? '') ? (request.method ?? '') : 'OTHER',
+      routeName(req.url ?? '', this.#prefix),
+      METHODS.has(method) ? method : 'OTHER',
     );
-    const measured: Measured = response;
-    measured[COUNTS] = counts;
-    measured[STARTED] = performance.now();
-    measured[WRITTEN] = request.socket.bytesWritten;
-    measured[READ] = request.socket.bytesRead;
+    const readBefore = req.socket.bytesRead;
     counts.inFlight.add(1);
     counts.uploads?.add(1);
-    response.once('close', finish);
-  }
+    return () => finish(exchange, counts, readBefore);
+  };
 
   #counts(route: RouteName, method: string): Counts {
     let byMethod = this.#known.get(route);
@@ -148,34 +134,24 @@ export function isUpload(route: RouteName, method: string): boolean {
   return route === 'blob_upload' && method === 'POST';
 }
 
-function finish(this: Measured): void {
-  const counts = this[COUNTS];
-  if (counts === undefined) return;
-  const received = receivedBytes(this);
-  const sent = sentBytes(this);
+function finish(exchange: Exchange, counts: Counts, readBefore: number): void {
+  const received = receivedBytes(exchange.req, readBefore);
+  const sent = exchange.sentBytes;
   counts.inFlight.add(-1);
   counts.uploads?.add(-1);
-  counts.total(this.writableFinished ? this.statusCode : CLIENT_GONE).add(1);
-  counts.seconds.observe((performance.now() - (this[STARTED] ?? 0)) / 1000);
+  counts.total(exchange.aborted ? CLIENT_GONE : exchange.res.statusCode).add(1);
+  counts.seconds.observe(exchange.elapsed / 1000);
   counts.requestBytes.observe(received);
   counts.responseBytes.observe(sent);
   counts.received.add(received);
   counts.sent.add(sent);
 }
 
-function receivedBytes({ req, [READ]: before = 0 }: Measured): number {
+function receivedBytes(req: IncomingMessage, before: number): number {
   const declared = req.headers['content-length'];
+  if (declared === undefined && req.headers['transfer-encoding'] === undefined) return 0;
   const moved = req.socket.bytesRead - before;
-  if (declared === undefined) return req.headers['transfer-encoding'] === undefined ? 0 : moved;
+  if (declared === undefined) return moved;
   // The body may have come in one piece with the headers, before counting began.
   return req.complete ? Number(declared) : Math.min(Number(declared), moved);
-}
-
-function sentBytes(response: Measured): number {
-  const { req, statusCode, writableFinished, [WRITTEN]: before = 0 } = response;
-  if (req.method === 'HEAD' || statusCode === 204 || statusCode === 304) return 0;
-  const moved = req.socket.bytesWritten - before;
-  const declared = Number(response.getHeader('content-length') ?? Number.NaN);
-  if (!Number.isFinite(declared)) return moved;
-  return writableFinished ? declared : Math.min(declared, moved);
 }

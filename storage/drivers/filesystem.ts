@@ -14,8 +14,9 @@ import type {
   Tap,
 } from '../driver.ts';
 import { ConditionFailedError, PathNotFoundError, storageError } from '../errors.ts';
-import { sendFile } from './file-sender.ts';
+import { STEP_BYTES, sendFile } from './file-sender.ts';
 import { collect } from './file-writer.ts';
+import { WarmFiles } from './warm-files.ts';
 
 export interface FilesystemOptions {
   /** The directory that holds everything; made when it is missing. */
@@ -40,6 +41,7 @@ export class FilesystemDriver implements StorageDriver {
   readonly local: LocalFiles;
   readonly #root: string;
   readonly #fsync: boolean;
+  readonly #warm = new WarmFiles(STEP_BYTES);
 
   constructor(options: FilesystemOptions) {
     this.#root = resolve(options.root);
@@ -47,9 +49,10 @@ export class FilesystemDriver implements StorageDriver {
     this.local = {
       stamp: (path) => this.#stamp(path),
       get: (path) => this.#get(path),
-      send: (path, range, out) => this.#send(path, range, out),
+      send: (path, range, out, begin) => this.#send(path, range, out, begin),
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
+      prune: (path, top) => this.#prune(path, top),
     };
   }
 
@@ -105,7 +108,10 @@ export class FilesystemDriver implements StorageDriver {
     let fd: number;
     try {
       const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
-      fd = fs.openSync(target, offset === 0 ? flags | fs.constants.O_CREAT : flags, 0o666);
+      fd =
+        offset === 0
+          ? openMade(target, flags | fs.constants.O_CREAT)
+          : fs.openSync(target, flags, 0o666);
     } catch (error) {
       throw translate(error, path);
     }
@@ -198,7 +204,7 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async #send(path: string, range: ByteRange, out: Writable): Promise<void> {
+  async #send(path: string, range: ByteRange, out: Writable, begin: () => void): Promise<void> {
     let fd: number;
     try {
       fd = fs.openSync(this.#root + path, 'r');
@@ -206,7 +212,8 @@ export class FilesystemDriver implements StorageDriver {
       throw translate(error, path);
     }
     try {
-      await sendFile(fd, range, out);
+      begin();
+      await sendFile(fd, range, out, this.#warm, path);
     } finally {
       fs.closeSync(fd);
     }
@@ -227,13 +234,27 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
+  #prune(path: string, top: string): void {
+    try {
+      for (
+        let at = path;
+        at === top || at.startsWith(`${top}/`);
+        at = at.slice(0, at.lastIndexOf('/'))
+      ) {
+        fs.rmdirSync(this.#root + at);
+      }
+    } catch {
+      // Whatever keeps a directory keeps those above it.
+    }
+  }
+
   async #write(
     filename: string,
     content: Uint8Array | string,
     durable: boolean,
     mode: number,
   ): Promise<void> {
-    const fd = fs.openSync(filename, 'wx', mode);
+    const fd = openMade(filename, 'wx', mode);
     try {
       fs.writeFileSync(fd, content);
       if (durable && this.#fsync) await flush(fd);
@@ -289,6 +310,17 @@ function statIfThere(filename: string, path: string): fs.Stats | undefined {
 function makeDirectory(directory: string): string | undefined {
   if (fs.existsSync(directory)) return undefined;
   return fs.mkdirSync(directory, { recursive: true });
+}
+
+/** Opens a file in a directory that was just made, and may have been pruned again by another process. */
+function openMade(filename: string, flags: string | number, mode = 0o666): number {
+  try {
+    return fs.openSync(filename, flags, mode);
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw error;
+    makeDirectory(dirname(filename));
+    return fs.openSync(filename, flags, mode);
+  }
 }
 
 function makeDirectoryFor(filename: string, path: string): string | undefined {

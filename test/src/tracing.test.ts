@@ -72,7 +72,7 @@ describe('tracing', () => {
     recordSpans(ended);
     const tracing = (await openTracing()) ?? assert.fail('the SDK was not found');
     const driver = instrumented(new MemoryDriver(), tracing.storageObservers('memory'));
-    server = await serveApp(driver, { endpoints: [tracing.middleware] });
+    server = await serveApp(driver, { endpoints: [tracing.middleware], direct: false });
   });
   after(async () => {
     await server?.stop();

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from '../../protocols/registry.ts';
-import { type AppOptions, createApp } from '../../src/app.ts';
+import { type AppOptions, createHandler } from '../../src/app.ts';
 import { openAccess } from '../../src/open-access.ts';
 import { ContentStore } from '../../storage/content-store.ts';
 import type { StorageDriver } from '../../storage/driver.ts';
@@ -34,7 +34,7 @@ export function serveApp(
   options: Partial<AppOptions> = {},
   registry: Partial<Registry> = {},
 ): Promise<RunningServer> {
-  const app = createApp(
+  const handler = createHandler(
     {
       content: new ContentStore(driver),
       access: openAccess,
@@ -49,6 +49,6 @@ export function serveApp(
     },
     { protocols: { v1: true, v2: true }, ...options },
   );
-  const answer = app.callback();
+  const answer = handler;
   return serve((request, response) => void answer(request, response));
 }

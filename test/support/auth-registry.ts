@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import type { AccessRequest, Logger } from '../../protocols/registry.ts';
-import { createApp } from '../../src/app.ts';
+import { createHandler } from '../../src/app.ts';
 import {
   type AccessSettings,
   type ConfiguredAccess,
@@ -157,7 +157,7 @@ export async function startAuthServer(
   const content = new ContentStore(driver);
   const log = recordingLog();
   const access = await createAccessControl(from, driver, log);
-  const app = createApp(
+  const handler = createHandler(
     {
       content,
       access,
@@ -171,7 +171,7 @@ export async function startAuthServer(
     },
     { protocols, endpoints: [access.middleware] },
   );
-  const server = createServer(app.callback()).listen(0, '127.0.0.1');
+  const server = createServer(handler).listen(0, '127.0.0.1');
   await once(server, 'listening');
   cleanups.push(() => {
     server.close();

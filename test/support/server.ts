@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import type { Limits, Registry, RegistryEvent, UrlPolicy } from '../../protocols/registry.ts';
-import { createApp } from '../../src/app.ts';
+import { createHandler } from '../../src/app.ts';
 import { answerClientErrors, SERVER_OPTIONS } from '../../src/client-error.ts';
 import { openAccess } from '../../src/open-access.ts';
 import { ContentStore, type ContentStoreOptions } from '../../storage/content-store.ts';
@@ -70,8 +70,8 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     v1: { endpoints: undefined, standalone: true },
     ...rest,
   };
-  const app = createApp(registry, { protocols: protocols ?? { v1: true, v2: true } });
-  const server = createServer({ ...SERVER_OPTIONS, requestTimeout: 0 }, app.callback());
+  const handler = createHandler(registry, { protocols: protocols ?? { v1: true, v2: true } });
+  const server = createServer({ ...SERVER_OPTIONS, requestTimeout: 0 }, handler);
   answerClientErrors(server);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

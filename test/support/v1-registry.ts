@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry, RegistryEvent } from '../../protocols/registry.ts';
-import { type AppOptions, createApp } from '../../src/app.ts';
+import { type AppOptions, createHandler } from '../../src/app.ts';
 import { openAccess } from '../../src/open-access.ts';
 import { ContentStore } from '../../storage/content-store.ts';
 import { checked } from '../../storage/drivers/checked.ts';
@@ -45,8 +45,8 @@ export async function startRegistry(
     v1: { endpoints: undefined, standalone: true },
   };
   change(registry);
-  const app = createApp(registry, { protocols: { v1: true, v2: true }, ...options });
-  const server: Server = app.listen(0, '127.0.0.1');
+  const handler = createHandler(registry, { protocols: { v1: true, v2: true }, ...options });
+  const server: Server = createServer(handler).listen(0, '127.0.0.1');
   server.requestTimeout = 0;
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -9,7 +9,7 @@ import {
   type Registry,
   registryError,
 } from '../../../protocols/registry.ts';
-import { createApp } from '../../../src/app.ts';
+import { createHandler } from '../../../src/app.ts';
 import { openAccess } from '../../../src/open-access.ts';
 import { spoolsRoot } from '../../../storage/paths.ts';
 import { tarBytes } from '../../support/archive-tar.ts';
@@ -39,8 +39,8 @@ async function serve(context: TestContext, changes: Partial<Registry> = {}): Pro
     v1: { endpoints: undefined, standalone: true },
     ...changes,
   };
-  const app = createApp(registry, { protocols: { v1: true, v2: true } });
-  const server = createServer(app.callback());
+  const handler = createHandler(registry, { protocols: { v1: true, v2: true } });
+  const server = createServer(handler);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   context.after(() => {

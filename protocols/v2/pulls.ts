@@ -1,0 +1,24 @@
+import type { Pull } from '../protocol.ts';
+import type { Registry } from '../registry.ts';
+import { pullBlob } from './blobs.ts';
+import { pullManifest } from './manifests.ts';
+
+/** The pulls of manifests and blobs, told apart by their last two segments: the router tries one pattern after the other. */
+export function pulls(registry: Registry): (path: string) => Pull | undefined {
+  return (path) => {
+    if (!path.startsWith('/v2/') || path.includes('%')) return undefined;
+    const last = path.lastIndexOf('/');
+    const before = path.lastIndexOf('/', last - 1);
+    if (before <= 3) return undefined;
+    const kind = path.slice(before + 1, last);
+    const name = path.slice(4, before);
+    const reference = path.slice(last + 1);
+    if (reference === '') return undefined;
+    if (kind === 'manifests')
+      return (incoming) => pullManifest(incoming, registry, name, reference);
+    if (kind === 'blobs' && reference.includes(':')) {
+      return (incoming) => pullBlob(incoming, registry, name, reference);
+    }
+    return undefined;
+  };
+}
