@@ -36,7 +36,7 @@ export async function openService(
   const accessLog = createAccessLog(config.log.access);
   const eyes = await Observability.open(config, log, peers);
   const opened = await openRegistry(config, log, eyes.driver, peers);
-  const registry = { ...opened, events: await eyes.start(opened.content) };
+  const registry = { ...opened, events: await eyes.start(opened.content, opened.mirrorCounts) };
   const { v1, v2 } = config.protocols;
   const handler = createHandler(registry, {
     protocols: { v1: v1.enabled, v2: v2.enabled },
