@@ -11,7 +11,9 @@ import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
 import type { DriverConfig, StorageConfig } from './config/storage.ts';
 import { loadHooks } from './hooks.ts';
+import type { MirrorCounts } from './mirror/mirror-counts.ts';
 import { openMirror } from './mirror/open-mirror.ts';
+import { NO_PEERS, type Peers } from './peers.ts';
 import { RedisCache } from './redis-cache.ts';
 
 /** Wraps the driver in one that tells what it does. */
@@ -20,6 +22,8 @@ type ObserveDriver = (driver: StorageDriver) => StorageDriver;
 /** What the protocols are given, but for the events, which come from elsewhere. */
 export type OpenedRegistry = Omit<Registry, 'events' | 'access'> & {
   access: ConfiguredAccess;
+  /** Of the mirror, where there is one. */
+  mirrorCounts: MirrorCounts | undefined;
   /** Ends what the registry does by itself, and closes the store. */
   close(): Promise<void>;
 };
@@ -29,6 +33,7 @@ export async function openRegistry(
   config: Config,
   log: Logger,
   observe: ObserveDriver = (driver) => driver,
+  peers: Peers = NO_PEERS,
 ): Promise<OpenedRegistry> {
   const { bridge, http, pages, protocols, storage } = config;
   const redis = config.redis && (await RedisCache.open(config.redis, log));
@@ -38,7 +43,8 @@ export async function openRegistry(
   const hooks = protocols.v1.hooks && (await loadHooks(protocols.v1.hooks, log));
   return {
     content,
-    access: await createAccessControl(config, content.driver, log),
+    mirrorCounts: mirror?.counts,
+    access: await createAccessControl(config, content.driver, log, peers),
     limits: {
       manifestBytes: http.limits.manifestBytes,
       jsonBytes: http.limits.jsonBytes,

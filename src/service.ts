@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http';
 import type { Logger } from '../protocols/registry.ts';
 import { createAccessLog } from './access-log.ts';
-import { AcmeCertificates } from './acme/certificates.ts';
+import type { AcmeCertificates } from './acme/certificates.ts';
 import { createHandler } from './app.ts';
 import type { Config } from './config/config.ts';
 import { ErrorReports } from './error-reports/error-reports.ts';
@@ -9,6 +9,7 @@ import type { ProcessLogger } from './log.ts';
 import type { WorkerReport } from './metrics/worker-board.ts';
 import { Observability } from './observability.ts';
 import { openRegistry } from './open-registry.ts';
+import { NO_PEERS, type Peers } from './peers.ts';
 import { requestLog } from './request-log.ts';
 import { UploadPurger } from './upload-purger.ts';
 
@@ -25,13 +26,17 @@ export interface Service {
 }
 
 /** Opens the registry that `config` describes. Fails when its storage can't be used. */
-export async function openService(config: Config, ownLog: Logger): Promise<Service> {
+export async function openService(
+  config: Config,
+  ownLog: Logger,
+  peers: Peers = NO_PEERS,
+): Promise<Service> {
   const reports = await ErrorReports.open(config, ownLog);
   const log = reports?.watching(ownLog) ?? ownLog;
   const accessLog = createAccessLog(config.log.access);
-  const eyes = await Observability.open(config, log);
-  const opened = await openRegistry(config, log, eyes.driver);
-  const registry = { ...opened, events: await eyes.start(opened.content) };
+  const eyes = await Observability.open(config, log, peers);
+  const opened = await openRegistry(config, log, eyes.driver, peers);
+  const registry = { ...opened, events: await eyes.start(opened.content, opened.mirrorCounts) };
   const { v1, v2 } = config.protocols;
   const handler = createHandler(registry, {
     protocols: { v1: v1.enabled, v2: v2.enabled },
@@ -45,7 +50,7 @@ export async function openService(config: Config, ownLog: Logger): Promise<Servi
   });
   const letsEncrypt = config.http.tls?.letsEncrypt;
   const certificates =
-    letsEncrypt && (await AcmeCertificates.open(letsEncrypt, opened.content.driver, log));
+    letsEncrypt && (await openCertificates(letsEncrypt, opened.content.driver, log));
   const purger = new UploadPurger(opened.content, config.storage.purge, log);
   return {
     handler,
@@ -64,6 +69,14 @@ export async function openService(config: Config, ownLog: Logger): Promise<Servi
       accessLog.flush();
     },
   };
+}
+
+/** Loaded by those who fetch certificates only, since it brings a library of its own. */
+async function openCertificates(
+  ...settings: Parameters<typeof AcmeCertificates.open>
+): Promise<AcmeCertificates> {
+  const acme = await import('./acme/certificates.ts');
+  return acme.AcmeCertificates.open(...settings);
 }
 
 /** Opens all log files again; a file that can't be opened is no reason to stop serving. */

@@ -90,7 +90,7 @@ export interface LimitConfig {
   connections: number;
   /** Uploads that receive bytes at the same time, for each worker; 0 for no limit. Default 0. */
   concurrentUploads: number;
-  /** Requests a minute from one address, for each worker; 0 for no limit. Default 0. */
+  /** Requests a minute from one address, in all workers together; 0 for no limit. Default 0. */
   requestsPerMinute: number;
 }
 
@@ -100,6 +100,8 @@ export interface DebugConfig {
   prometheus: boolean;
   /** Path of the metrics. Default /metrics. */
   metricsPath: string;
+  /** Whether `/debug/pprof` gives profiles: a look into memory, secrets included. Default false. */
+  profiles: boolean;
 }
 
 const TLS_VERSIONS: Record<string, TlsVersion> = {
@@ -115,7 +117,9 @@ export function readHttp(
   defaults: { drainSeconds: number; headers: Record<string, string[]> },
 ): HttpConfig {
   const http = root.section('http');
-  http.ignore('http2', 'h2c');
+  // HTTP/2 is not spoken, so switching it off is obeyed.
+  http.ignore('http2');
+  http.idle('h2c');
   const headers = http.stringLists('headers');
   return {
     listen: readListen(root, http),
@@ -279,6 +283,7 @@ function readDebug(debug: Section): DebugConfig | undefined {
   const settings = {
     prometheus: prometheus.boolean('enabled', false),
     metricsPath: prometheus.string('path', '/metrics'),
+    profiles: debug.section('pprof').boolean('enabled', false),
   };
   return listen === undefined ? undefined : { listen, ...settings };
 }

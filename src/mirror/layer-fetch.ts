@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { createPayloadHash } from '../../storage/bridge/payload-checksum.ts';
 import type { ByteRange } from '../../storage/driver.ts';
 import type { RepositoryName } from '../../storage/names.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 import type { UpstreamImage } from './upstream-images.ts';
 
@@ -22,6 +23,7 @@ export interface Fetching {
 /** Where a layer comes from and goes to. */
 export interface LayerFetchParts {
   client: UpstreamClient;
+  counts: MirrorCounts;
   through(): Promise<readonly RepositoryName[]>;
   /** Where it lands; what lies there is of a fetch that was killed. */
   file: string;
@@ -86,6 +88,7 @@ export class LayerFetch implements Fetching {
           hash.update(chunk);
           await out.appendFile(chunk);
           this.#got += chunk.length;
+          this.#parts.counts.pulledBytes.blob += chunk.length;
           if (size !== undefined && this.#got > size) throw tooLong(size);
           this.#tell();
         }

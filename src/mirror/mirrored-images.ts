@@ -12,6 +12,7 @@ import type { Claims } from './claims.ts';
 import { FollowedFetch } from './followed-fetch.ts';
 import type { Incoming } from './incoming.ts';
 import { type Fetching, LayerFetch } from './layer-fetch.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 import type { UpstreamImage, UpstreamImages } from './upstream-images.ts';
 
@@ -21,6 +22,7 @@ export interface MirroredImagesParts {
   upstream: UpstreamImages;
   claims: Claims;
   incoming: Incoming;
+  counts: MirrorCounts;
   log: Logger;
 }
 
@@ -42,13 +44,17 @@ export class MirroredImages implements V1Images {
 
   async image(id: V1ImageId, reader: V1Reader): Promise<V1Image> {
     const own = this.#parts.content.v1;
+    const { counts } = this.#parts;
     try {
-      return await own.image(id, reader);
+      const image = await own.image(id, reader);
+      counts.hits.blob += 1;
+      return image;
     } catch (error) {
       if (!hasCode(error, 'IMAGE_UNKNOWN') && !hasCode(error, 'IMAGE_INCOMPLETE')) throw error;
       const names = await this.#through(id, reader);
       const image = names && (await this.#parts.upstream.get(id));
       if (!image) throw error;
+      counts.misses.blob += 1;
       // Without a size nothing can be promised, and an empty layer is not sent as it is: such come first.
       if (image.size) return this.#show(image, image.size, names);
       await this.#store(id, names);
@@ -169,7 +175,7 @@ export class MirroredImages implements V1Images {
 
   /** Undefined while another process fetches the layer. */
   async #fetchAlone(image: UpstreamImage, names: RepositoryName[]): Promise<Fetching | undefined> {
-    const { client, incoming, log } = this.#parts;
+    const { client, counts, incoming, log } = this.#parts;
     const { id } = image;
     const lease = await incoming.claim(id);
     if (!lease) return undefined;
@@ -180,6 +186,7 @@ export class MirroredImages implements V1Images {
     }
     const fetch = new LayerFetch(image, {
       client,
+      counts,
       through: () => this.#parts.claims.names(id),
       file: incoming.file(id),
       store: (file) => this.#keep(image, file, names),

@@ -4,6 +4,7 @@ import type { SharedCache } from '../../storage/shared-cache.ts';
 import type { MirrorConfig } from '../config/protocols.ts';
 import { Claims } from './claims.ts';
 import { Incoming } from './incoming.ts';
+import { MirrorCounts } from './mirror-counts.ts';
 import { MirroredImages } from './mirrored-images.ts';
 import { MirroredRepository } from './mirrored-repository.ts';
 import { MirroredTags } from './mirrored-tags.ts';
@@ -13,6 +14,7 @@ import { UpstreamRepositories } from './upstream-repositories.ts';
 
 /** A mirror that can be ended. */
 export interface OpenMirror extends V1Mirror {
+  readonly counts: MirrorCounts;
   /** Breaks off what is being fetched. */
   close(): Promise<void>;
 }
@@ -40,18 +42,21 @@ export function openMirror(
     .clean()
     .catch((error: unknown) => log.warn('layers of killed processes not removed', { error }));
   const claims = new Claims(content.driver);
+  const counts = new MirrorCounts();
   const images = new MirroredImages({
     content,
     client,
     upstream: new UpstreamImages(client, claims),
     claims,
     incoming,
+    counts,
     log,
   });
   const upstream = new UpstreamRepositories({
     driver: content.driver,
     client,
     claims,
+    counts,
     source,
     ttlSeconds: tagsCacheSeconds,
     shared,
@@ -59,6 +64,7 @@ export function openMirror(
   });
   const tags = new MirroredTags({ content, upstream, images, claims });
   return {
+    counts,
     images,
     repository: (own) => new MirroredRepository(own, { upstream, images, claims, tags }),
     provide: (name, tag, restricted) => tags.provide(name, tag, restricted),

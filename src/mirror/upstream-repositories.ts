@@ -14,6 +14,7 @@ import { readRecord } from '../../storage/records.ts';
 import type { SharedCache } from '../../storage/shared-cache.ts';
 import type { V1ListEntry } from '../../storage/v1-store.ts';
 import type { Claims } from './claims.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 
 /** What upstream said of a repository at one moment. */
@@ -29,6 +30,7 @@ export interface UpstreamRepositoriesOptions {
   driver: StorageDriver;
   client: UpstreamClient;
   claims: Claims;
+  counts: MirrorCounts;
   /** Names the upstream in the shared cache. */
   source: string;
   /** Seconds that an answer is believed. */
@@ -72,7 +74,10 @@ export class UpstreamRepositories {
   /** Undefined for one that upstream has not. Throws UNAVAILABLE when upstream is down and nothing was kept. */
   get(name: RepositoryName): Promise<UpstreamRepository | undefined> {
     const kept = this.#kept.get(name);
-    if (kept && this.#isFresh(kept)) return Promise.resolve(kept.found);
+    if (kept && this.#isFresh(kept)) {
+      this.#options.counts.hits.manifest += 1;
+      return Promise.resolve(kept.found);
+    }
     const running = this.#asking.get(name);
     if (running !== undefined) return running;
     const asking = this.#find(name).finally(() => this.#asking.delete(name));
@@ -102,6 +107,7 @@ export class UpstreamRepositories {
     const kept = this.#kept.get(name);
     const shared = await this.#shared(name);
     if (shared && this.#isFresh({ at: shared.at, found: shared })) {
+      this.#options.counts.hits.manifest += 1;
       this.#kept.set(name, { at: shared.at, found: shared });
       return shared;
     }
@@ -123,11 +129,13 @@ export class UpstreamRepositories {
 
   /** The index first: it gives the token by which a registry may want to be asked. */
   async #ask(name: RepositoryName): Promise<UpstreamRepository | undefined> {
-    const { client, claims } = this.#options;
+    const { client, claims, counts } = this.#options;
+    counts.misses.manifest += 1;
     const listed = await client.list(name);
     const tagged = await client.get('source', `/v1/repositories/${name}/tags`, {
       through: async () => [name],
     });
+    counts.pulledBytes.manifest += (tagged?.body.length ?? 0) + (listed?.length ?? 0);
     if (!tagged && !listed) return undefined;
     const tags = tagged ? tagsOf(parse(tagged.body)) : {};
     const images = listed ? imagesOf(parse(listed)) : [];

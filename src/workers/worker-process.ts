@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 import { extname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { WorkerReport } from '../metrics/worker-board.ts';
+import type { Counts, CountTopic } from '../peers.ts';
+import type { ProfileRequest } from '../profile.ts';
 import type { Target } from './dispatcher.ts';
 import type { ToMaster, ToWorker } from './messages.ts';
 
@@ -18,6 +20,7 @@ export interface WorkerEvents {
   /** All that it ever said has been heard. */
   silent(worker: WorkerProcess): void;
   report(worker: WorkerProcess, report: WorkerReport): void;
+  counted(worker: WorkerProcess, topic: CountTopic, counts: Counts): void;
   exit(worker: WorkerProcess): void;
 }
 
@@ -35,6 +38,7 @@ export class WorkerProcess implements Target {
   readonly #child: ChildProcess;
   #lastBeat = Date.now();
   #onReport: (() => void) | undefined;
+  #onProfile: ((made: { file?: string; failure?: string }) => void) | undefined;
 
   constructor(config: Config, events: WorkerEvents) {
     this.#child = fork(ENTRY, [], { serialization: 'advanced' });
@@ -57,6 +61,10 @@ export class WorkerProcess implements Target {
             return events.closed(this);
           case 'recycle':
             return events.recycle(this);
+          case 'profiled':
+            return this.#onProfile?.(message);
+          case 'counts':
+            return events.counted(this, message.topic, message.counts);
           case 'report':
             events.report(this, message.report);
             return this.#onReport?.();
@@ -105,6 +113,11 @@ export class WorkerProcess implements Target {
     this.#tell({ type: 'reopen' });
   }
 
+  /** Passes on what other workers counted. */
+  tellCounts(topic: CountTopic, counts: Counts): void {
+    this.#tell({ type: 'counts', topic, counts });
+  }
+
   /** Has the worker report, and waits for that, but not for long: a busy worker's last report is good enough. */
   async askForReport(ms: number): Promise<void> {
     if (!this.#child.connected) return;
@@ -115,6 +128,23 @@ export class WorkerProcess implements Target {
         resolve();
       };
       this.#tell({ type: 'report' });
+    });
+  }
+
+  /** Has the worker profile itself; gives the path of the file, which is the caller's to remove. */
+  profile(wanted: ProfileRequest): Promise<string> {
+    if (this.#onProfile !== undefined)
+      return Promise.reject(new Error('another profile is being made'));
+    return new Promise((resolve, reject) => {
+      const gone = () => reject(new Error('the worker ended before its profile was made'));
+      this.#child.once('exit', gone);
+      this.#onProfile = ({ file, failure }) => {
+        this.#onProfile = undefined;
+        this.#child.off('exit', gone);
+        if (file === undefined) reject(new Error(failure));
+        else resolve(file);
+      };
+      this.#tell({ type: 'profile', wanted });
     });
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { type FileHandle, open, opendir, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import type {
@@ -65,15 +65,15 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition, durable = true } = options;
+    const { condition, durable = true, secret = false } = options;
     if (typeof condition === 'object') {
-      return this.#swap(path, content, condition.unchanged, durable);
+      return this.#swap(path, content, condition.unchanged, { durable, secret });
     }
     const target = this.#at(path);
     const made = makeDirectoryFor(target, path);
     const aside = join(dirname(target), `.${randomUUID()}.tmp`);
     try {
-      await this.#write(aside, content, durable);
+      await this.#write(aside, content, durable, secret ? 0o600 : 0o666);
       if (condition === 'absent') {
         fs.linkSync(aside, target);
         fs.unlinkSync(aside);
@@ -142,24 +142,23 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async stat(path: string): Promise<FileInfo> {
-    const stat = fs.statSync(this.#at(path), { throwIfNoEntry: false });
+    const stat = statIfThere(this.#at(path), path);
     if (!stat) throw new PathNotFoundError(path);
     const directory = stat.isDirectory();
     return { size: directory ? 0 : stat.size, modified: stat.mtimeMs, directory };
   }
 
   async *list(path: string): AsyncIterable<string> {
-    const names: string[] = [];
+    let names: string[];
     try {
-      for await (const entry of await opendir(this.#at(path), { bufferSize: 512 })) {
-        const unfinished = entry.name.endsWith('.tmp') && !entry.isDirectory();
-        if (!unfinished) names.push(entry.name);
-      }
+      names = await readdir(this.#at(path));
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return;
-      throw error;
+      throw translate(error, path);
     }
-    yield* names.sort();
+    const isWhole = (name: string) =>
+      !name.endsWith('.tmp') || this.#isDirectory(`${path}/${name}`);
+    yield* names.filter(isWhole).sort();
   }
 
   async move(from: string, to: string): Promise<void> {
@@ -191,8 +190,12 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   #stamp(path: string): FileStamp | undefined {
-    const stat = fs.statSync(this.#root + path, { throwIfNoEntry: false });
+    const stat = statIfThere(this.#root + path, path);
     return stat && { inode: stat.ino, modified: stat.mtimeMs, size: stat.size };
+  }
+
+  #isDirectory(path: string): boolean {
+    return fs.lstatSync(this.#at(path), { throwIfNoEntry: false })?.isDirectory() ?? false;
   }
 
   #get(path: string): Buffer | undefined {
@@ -200,7 +203,7 @@ export class FilesystemDriver implements StorageDriver {
       return fs.readFileSync(this.#root + path);
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return undefined;
-      throw error;
+      throw translate(error, path);
     }
   }
 
@@ -248,8 +251,13 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async #write(filename: string, content: Uint8Array | string, durable: boolean): Promise<void> {
-    const fd = openMade(filename, 'wx');
+  async #write(
+    filename: string,
+    content: Uint8Array | string,
+    durable: boolean,
+    mode: number,
+  ): Promise<void> {
+    const fd = openMade(filename, 'wx', mode);
     try {
       fs.writeFileSync(fd, content);
       if (durable && this.#fsync) await flush(fd);
@@ -263,7 +271,7 @@ export class FilesystemDriver implements StorageDriver {
     path: string,
     content: Uint8Array | string,
     unchanged: Buffer,
-    durable: boolean,
+    options: PutOptions,
   ): Promise<void> {
     const lock = `${this.#at(path)}.lock.tmp`;
     makeDirectoryFor(lock, path);
@@ -274,7 +282,7 @@ export class FilesystemDriver implements StorageDriver {
     }
     try {
       if (!this.#get(path)?.equals(unchanged)) throw new ConditionFailedError(path);
-      await this.put(path, content, { durable });
+      await this.put(path, content, options);
     } finally {
       fs.rmSync(lock, { force: true });
     }
@@ -293,6 +301,14 @@ export class FilesystemDriver implements StorageDriver {
   }
 }
 
+function statIfThere(filename: string, path: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(filename, { throwIfNoEntry: false });
+  } catch (error) {
+    throw translate(error, path);
+  }
+}
+
 /** Makes a directory and its parents; gives the topmost that was new. */
 function makeDirectory(directory: string): string | undefined {
   if (fs.existsSync(directory)) return undefined;
@@ -300,13 +316,13 @@ function makeDirectory(directory: string): string | undefined {
 }
 
 /** Opens a file in a directory that was just made, and may have been pruned again by another process. */
-function openMade(filename: string, flags: string | number): number {
+function openMade(filename: string, flags: string | number, mode = 0o666): number {
   try {
-    return fs.openSync(filename, flags, 0o666);
+    return fs.openSync(filename, flags, mode);
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw error;
     makeDirectory(dirname(filename));
-    return fs.openSync(filename, flags, 0o666);
+    return fs.openSync(filename, flags, mode);
   }
 }
 
@@ -414,11 +430,15 @@ function translate(error: unknown, path: string): unknown {
       cause: error,
     });
   }
-  // As full as a full disk to whoever wants to write: RFC 4918 11.5 asks only that it can't be stored.
   if (isCode(error, 'EROFS')) {
-    return storageError('STORAGE_FULL', 'the storage of this registry is read-only at the moment', {
-      cause: error,
-    });
+    return unwritable('is read-only at the moment; try again later', error);
+  }
+  if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) {
+    return unwritable('refuses its own user, who may not write or read it', error);
   }
   return error;
+}
+
+function unwritable(why: string, cause: unknown): unknown {
+  return storageError('STORAGE_UNWRITABLE', `the storage of this registry ${why}`, { cause });
 }

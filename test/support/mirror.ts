@@ -1,5 +1,6 @@
 import type { AccessControl } from '../../protocols/registry.ts';
 import type { MirrorConfig } from '../../src/config/protocols.ts';
+import { MirrorCounts } from '../../src/mirror/mirror-counts.ts';
 import { type OpenMirror, openMirror } from '../../src/mirror/open-mirror.ts';
 import { ContentStore } from '../../storage/content-store.ts';
 import type { StorageDriver } from '../../storage/driver.ts';
@@ -10,6 +11,7 @@ import { type RunningRegistry, startRegistry } from './v1-registry.ts';
 export interface RunningMirror extends RunningRegistry {
   /** What the mirror logged. */
   lines: LogLine[];
+  counts: MirrorCounts;
 }
 
 /** A registry that mirrors another, with short time limits. */
@@ -48,6 +50,7 @@ export async function startMirror(
   return {
     ...running,
     lines: log.lines,
+    counts: mirror?.counts ?? new MirrorCounts(),
     close: async () => {
       await running.close();
       await mirror?.close();
