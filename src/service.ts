@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http';
 import type { Logger } from '../protocols/registry.ts';
 import { createAccessLog } from './access-log.ts';
-import { AcmeCertificates } from './acme/certificates.ts';
+import type { AcmeCertificates } from './acme/certificates.ts';
 import { createHandler } from './app.ts';
 import type { Config } from './config/config.ts';
 import { ErrorReports } from './error-reports/error-reports.ts';
@@ -50,7 +50,7 @@ export async function openService(
   });
   const letsEncrypt = config.http.tls?.letsEncrypt;
   const certificates =
-    letsEncrypt && (await AcmeCertificates.open(letsEncrypt, opened.content.driver, log));
+    letsEncrypt && (await openCertificates(letsEncrypt, opened.content.driver, log));
   const purger = new UploadPurger(opened.content, config.storage.purge, log);
   return {
     handler,
@@ -69,6 +69,14 @@ export async function openService(
       accessLog.flush();
     },
   };
+}
+
+/** Loaded by those who fetch certificates only, since it brings a library of its own. */
+async function openCertificates(
+  ...settings: Parameters<typeof AcmeCertificates.open>
+): Promise<AcmeCertificates> {
+  const acme = await import('./acme/certificates.ts');
+  return acme.AcmeCertificates.open(...settings);
 }
 
 /** Opens all log files again; a file that can't be opened is no reason to stop serving. */

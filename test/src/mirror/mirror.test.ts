@@ -107,12 +107,13 @@ describe('a mirror', () => {
   });
 
   for (const version of ['0.7.6', '1.5.0', '1.9.1', '1.13.1'] as const) {
-    it(`gives docker ${version} what upstream has, and keeps it`, async () => {
+    it(`gives docker ${version} what upstream has, and keeps it`, async (context) => {
+      const mirror = await begin(context, { v2: false });
       const name = `team/app-${version}`;
       const images = await pushUpstream(name);
       const client = new V1Client(mirror.url, version);
       assertSame(images, (await client.pull(name, 'v1')).images);
-      await allStored(images);
+      await allStored(images, mirror);
       relay.take();
       assertSame(images, (await client.pull(name, 'v1')).images);
       assert.deepEqual(relay.take(), []);
