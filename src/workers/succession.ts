@@ -97,15 +97,14 @@ export class Succession {
   }
 }
 
-/** Whether this process was started to take over from another. */
-function takesOver(): boolean {
-  return process.env[MARK] !== undefined && process.send !== undefined;
-}
+/** Whether the parent process is one to take over from, and not just anybody with a channel to this one. */
+let takesOver = false;
 
 /** The listening socket of the process before, if it listens where this one is to listen. To be called once. */
 export async function inheritedSocket(address: ListenAddress): Promise<Server | undefined> {
-  if (!takesOver()) return undefined;
+  takesOver = process.env[MARK] !== undefined && process.send !== undefined;
   delete process.env[MARK];
+  if (!takesOver) return undefined;
   tell({ type: 'ready' });
   const [message, socket] = (await once(process, 'message')) as [ToSuccessor, unknown];
   if (!(socket instanceof Server)) return undefined;
@@ -116,7 +115,7 @@ export async function inheritedSocket(address: ListenAddress): Promise<Server | 
 
 /** Tells the process before that this one serves. */
 export function tellPredecessor(): void {
-  if (process.send !== undefined && process.connected) tell({ type: 'serving' });
+  if (takesOver && process.connected) tell({ type: 'serving' });
 }
 
 function tell(message: FromSuccessor): void {
