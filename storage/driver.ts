@@ -25,6 +25,8 @@ export interface PutOptions {
   condition?: 'absent' | { unchanged: Buffer };
   /** False skips the flush to disk, for what may be lost with a crash (locks, hints). Default true. */
   durable?: boolean;
+  /** True for keys: where content lies in files, no other user may read it. Default false. */
+  secret?: boolean;
 }
 
 export interface DeleteOptions {

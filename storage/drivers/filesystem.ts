@@ -65,15 +65,15 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition, durable = true } = options;
+    const { condition, durable = true, secret = false } = options;
     if (typeof condition === 'object') {
-      return this.#swap(path, content, condition.unchanged, durable);
+      return this.#swap(path, content, condition.unchanged, { durable, secret });
     }
     const target = this.#at(path);
     const made = makeDirectoryFor(target, path);
     const aside = join(dirname(target), `.${randomUUID()}.tmp`);
     try {
-      await this.#write(aside, content, durable);
+      await this.#write(aside, content, durable, secret ? 0o600 : 0o666);
       if (condition === 'absent') {
         fs.linkSync(aside, target);
         fs.unlinkSync(aside);
@@ -248,8 +248,13 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async #write(filename: string, content: Uint8Array | string, durable: boolean): Promise<void> {
-    const fd = openMade(filename, 'wx');
+  async #write(
+    filename: string,
+    content: Uint8Array | string,
+    durable: boolean,
+    mode: number,
+  ): Promise<void> {
+    const fd = openMade(filename, 'wx', mode);
     try {
       fs.writeFileSync(fd, content);
       if (durable && this.#fsync) await flush(fd);
@@ -263,7 +268,7 @@ export class FilesystemDriver implements StorageDriver {
     path: string,
     content: Uint8Array | string,
     unchanged: Buffer,
-    durable: boolean,
+    options: PutOptions,
   ): Promise<void> {
     const lock = `${this.#at(path)}.lock.tmp`;
     makeDirectoryFor(lock, path);
@@ -274,7 +279,7 @@ export class FilesystemDriver implements StorageDriver {
     }
     try {
       if (!this.#get(path)?.equals(unchanged)) throw new ConditionFailedError(path);
-      await this.put(path, content, { durable });
+      await this.put(path, content, options);
     } finally {
       fs.rmSync(lock, { force: true });
     }
@@ -308,13 +313,13 @@ function makeDirectory(directory: string): string | undefined {
 }
 
 /** Opens a file in a directory that was just made, and may have been pruned again by another process. */
-function openMade(filename: string, flags: string | number): number {
+function openMade(filename: string, flags: string | number, mode = 0o666): number {
   try {
-    return fs.openSync(filename, flags, 0o666);
+    return fs.openSync(filename, flags, mode);
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw error;
     makeDirectory(dirname(filename));
-    return fs.openSync(filename, flags, 0o666);
+    return fs.openSync(filename, flags, mode);
   }
 }
 
