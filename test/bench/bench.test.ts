@@ -44,7 +44,7 @@ describe('npm run bench', { timeout: 120_000 }, () => {
     const { code, stdout, stderr } = await bench(...places, ...some, ...SMALL);
     assert.equal(code, 0, stderr);
     const { comparison } = JSON.parse(readFileSync(json, 'utf8'));
-    assert.equal(comparison.rows.length, 9);
+    assert.equal(comparison.rows.length, 10);
     for (const { id, results } of comparison.rows) {
       for (const name of ['peer', 'isthmus']) {
         assert.ok(results[name].score > 0, `${id} of ${name}: ${JSON.stringify(results[name])}`);
