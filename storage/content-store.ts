@@ -154,6 +154,7 @@ export class ContentStore {
     });
     this.#v1Parts = {
       driver,
+      listings,
       view: this.v1,
       lifting: this.lifting,
       lowering: this.lowering,
