@@ -41,7 +41,7 @@ describe('a hole of docker-registry', () => {
         [`dev:\n  workers: ${tag}\n`, {}],
         ['dev:\n  workers: _env:WORKERS\n', { WORKERS: tag }],
       ] as const) {
-        assert.equal(mistakesIn(text, environment).length, 1, text);
+        assert.notDeepEqual(mistakesIn(text, environment), [], text);
       }
     }
     assert.equal(existsSync(file), false);
