@@ -23,8 +23,16 @@ export interface PutOptions {
    * Otherwise ConditionFailedError. Of several racing writers exactly one wins.
    */
   condition?: 'absent' | { unchanged: Buffer };
-  /** False skips the flush to disk, for what may be lost with a crash (locks, hints). Default true. */
+  /**
+   * False skips the flush to disk, for what may be lost with a crash (locks, hints). Default true. With `absent`, a
+   * reader may then see the new path for a moment without its content.
+   */
   durable?: boolean;
+  /**
+   * True for what many paths hold alike and for a short time. With `absent` and no durability, the new path may then
+   * look up to five seconds older than it is.
+   */
+  shared?: boolean;
 }
 
 export interface DeleteOptions {
@@ -93,4 +101,9 @@ export interface LocalFiles {
    * can't be: on another file system, over something stored, or without the right to it.
    */
   link?(filename: string, path: string): boolean;
+  /**
+   * Makes a directory, with all in it but the files named in `spare`, the directory `to`, durably. False, and nothing
+   * is done, where something lies at `to`. To move its one file would cost a directory made and another removed.
+   */
+  moveDirectory?(from: string, to: string, spare: readonly string[]): Promise<boolean>;
 }

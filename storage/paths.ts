@@ -12,7 +12,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *       _manifests/tags/<tag>/current/link                           the digest that the tag names
  *       _manifests/tags/<tag>/index/<alg>/<hex>/link                 every digest it ever named
  *       _uploads/<id>/{data,startedat}                               bytes so far, RFC 3339
- *       _uploads/<id>/{progress,lock}                                ours: digest of the bytes so far; who writes now
+ *       _uploads/<id>/{progress,lock,copy}                           ours: digest of the bytes so far; who writes now; data taken from a silent writer
  *       _v1/members                                                  V1 images that are readable through it, proved
  *       _v1/tags/<tag>                                               memo { imageId, manifest? }
  *       _v1/list                                                     V1 image list, as index clients sent it
@@ -89,7 +89,7 @@ export const uploadDirectory = (name: RepositoryName, id: UploadId): string =>
 export const uploadFile = (
   name: RepositoryName,
   id: UploadId,
-  file: 'data' | 'startedat' | 'progress' | 'lock',
+  file: 'data' | 'startedat' | 'progress' | 'lock' | 'copy',
 ): string => `${uploadDirectory(name, id)}/${file}`;
 
 export const v1RepositoryRoot = (name: RepositoryName): string => `${repositoryRoot(name)}/_v1`;

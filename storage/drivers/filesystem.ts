@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { type FileHandle, open, opendir, rm } from 'node:fs/promises';
+import { opendir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import type {
@@ -13,9 +13,19 @@ import type {
   StorageDriver,
   Tap,
 } from '../driver.ts';
-import { ConditionFailedError, PathNotFoundError, storageError } from '../errors.ts';
+import { ConditionFailedError, PathNotFoundError } from '../errors.ts';
+import {
+  flush,
+  flushData,
+  makeDirectory,
+  makeDirectoryFor,
+  syncDirectories,
+  syncDirectory,
+} from './directories.ts';
+import { isCode, translate } from './file-errors.ts';
 import { sendFile } from './file-sender.ts';
 import { collect } from './file-writer.ts';
+import { SharedContent } from './shared-content.ts';
 
 export interface FilesystemOptions {
   /** The directory that holds everything; made when it is missing. */
@@ -26,6 +36,9 @@ export interface FilesystemOptions {
 
 /** What `link` may fail with where copying will do. */
 const REFUSED_LINKS = ['EXDEV', 'EPERM', 'EACCES', 'EMLINK', 'EEXIST', 'EROFS', 'ENOTSUP'];
+
+/** What `rename` fails with where a directory cannot take the place of what is there. */
+const OCCUPIED = ['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'EXDEV'];
 
 /** A lock file for compare-and-swap that nobody released within this time belongs to a dead process. */
 const LOCK_STALE_MS = 10_000;
@@ -40,16 +53,19 @@ export class FilesystemDriver implements StorageDriver {
   readonly local: LocalFiles;
   readonly #root: string;
   readonly #fsync: boolean;
+  readonly #shared: SharedContent;
 
   constructor(options: FilesystemOptions) {
     this.#root = resolve(options.root);
     this.#fsync = options.fsync ?? true;
+    this.#shared = new SharedContent(this.#root);
     this.local = {
       stamp: (path) => this.#stamp(path),
       get: (path) => this.#get(path),
       send: (path, range, out, begin) => this.#send(path, range, out, begin),
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
+      moveDirectory: (from, to, spare) => this.#moveDirectory(from, to, spare),
     };
   }
 
@@ -62,12 +78,16 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition, durable = true } = options;
+    const { condition, durable = true, shared } = options;
     if (typeof condition === 'object') {
       return this.#swap(path, content, condition.unchanged, durable);
     }
     const target = this.#at(path);
     const made = makeDirectoryFor(target, path);
+    if (condition === 'absent' && !durable) {
+      if (shared && this.#share(target, content, path)) return;
+      return create(target, content, path);
+    }
     const aside = join(dirname(target), `.${randomUUID()}.tmp`);
     try {
       await this.#write(aside, content, durable);
@@ -82,7 +102,7 @@ export class FilesystemDriver implements StorageDriver {
       if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
       throw translate(error, path);
     }
-    if (durable) await this.#syncDirectories(dirname(target), made);
+    if (durable && this.#fsync) await syncDirectories(dirname(target), made);
   }
 
   async read(path: string, range?: ByteRange): Promise<Readable> {
@@ -101,14 +121,7 @@ export class FilesystemDriver implements StorageDriver {
 
   async append(path: string, offset: number, source: Readable, tap?: Tap): Promise<number> {
     const target = this.#at(path);
-    if (offset === 0) makeDirectoryFor(target, path);
-    let fd: number;
-    try {
-      const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
-      fd = fs.openSync(target, offset === 0 ? flags | fs.constants.O_CREAT : flags, 0o666);
-    } catch (error) {
-      throw translate(error, path);
-    }
+    const fd = openForAppend(target, offset === 0, path);
     try {
       if (fs.fstatSync(fd).size !== offset) throw new ConditionFailedError(path);
       return offset + (await collect(source, fd, tap));
@@ -124,14 +137,18 @@ export class FilesystemDriver implements StorageDriver {
       await this.stat(path);
       return;
     }
-    let file: FileHandle | undefined;
+    let fd: number;
     try {
-      file = await open(this.#at(path), 'r+');
-      await file.datasync();
+      fd = fs.openSync(this.#at(path), 'r+');
+    } catch (error) {
+      throw translate(error, path);
+    }
+    try {
+      await flushData(fd);
     } catch (error) {
       throw translate(error, path);
     } finally {
-      await file?.close();
+      fs.closeSync(fd);
     }
   }
 
@@ -164,7 +181,7 @@ export class FilesystemDriver implements StorageDriver {
     } catch (error) {
       throw translate(error, from);
     }
-    await this.#syncDirectories(dirname(target), made);
+    if (this.#fsync) await syncDirectories(dirname(target), made);
   }
 
   async delete(path: string, { durable = true }: DeleteOptions = {}): Promise<void> {
@@ -177,7 +194,11 @@ export class FilesystemDriver implements StorageDriver {
     } catch (error) {
       throw translate(error, path);
     }
-    if (durable) await this.#syncDirectories(dirname(target), undefined);
+    if (durable && this.#fsync) await syncDirectory(dirname(target));
+  }
+
+  async close(): Promise<void> {
+    this.#shared.close();
   }
 
   #at(path: string): string {
@@ -228,6 +249,31 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
+  async #moveDirectory(from: string, to: string, spare: readonly string[]): Promise<boolean> {
+    const target = this.#at(to);
+    let made: string | undefined;
+    try {
+      made = renameDirectory(this.#at(from), target);
+    } catch (error) {
+      if (OCCUPIED.some((code) => isCode(error, code))) return false;
+      throw translate(error, from);
+    }
+    for (const name of spare) removeIfPossible(join(target, name));
+    if (this.#fsync) {
+      await Promise.all([syncDirectory(target), syncDirectories(dirname(target), made)]);
+    }
+    return true;
+  }
+
+  #share(filename: string, content: Uint8Array | string, path: string): boolean {
+    try {
+      return this.#shared.make(filename, content.toString());
+    } catch (error) {
+      if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
+      throw translate(error, path);
+    }
+  }
+
   async #write(filename: string, content: Uint8Array | string, durable: boolean): Promise<void> {
     const fd = fs.openSync(filename, 'wx', 0o666);
     try {
@@ -245,8 +291,8 @@ export class FilesystemDriver implements StorageDriver {
     unchanged: Buffer,
     durable: boolean,
   ): Promise<void> {
+    if (!this.#get(path)?.equals(unchanged)) throw new ConditionFailedError(path);
     const lock = `${this.#at(path)}.lock.tmp`;
-    makeDirectoryFor(lock, path);
     const deadline = Date.now() + LOCK_STALE_MS;
     while (!tryLock(lock)) {
       if (Date.now() > deadline) throw new ConditionFailedError(path);
@@ -259,45 +305,44 @@ export class FilesystemDriver implements StorageDriver {
       fs.rmSync(lock, { force: true });
     }
   }
-
-  /** Flushes a directory and the parents of those that were made for it. */
-  async #syncDirectories(directory: string, firstMade: string | undefined): Promise<void> {
-    if (!this.#fsync) return;
-    const directories = [directory];
-    if (firstMade) {
-      for (let at = directory; at.length >= firstMade.length; at = dirname(at)) {
-        directories.push(dirname(at));
-      }
-    }
-    await Promise.all(directories.map(syncDirectory));
-  }
 }
 
-/** Makes a directory and its parents; gives the topmost that was new. */
-function makeDirectory(directory: string): string | undefined {
-  if (fs.existsSync(directory)) return undefined;
-  return fs.mkdirSync(directory, { recursive: true });
-}
-
-function makeDirectoryFor(filename: string, path: string): string | undefined {
+/** Makes a file unless it is there. A reader may come between the file and its content. */
+function create(filename: string, content: Uint8Array | string, path: string): void {
+  let fd: number;
   try {
-    return makeDirectory(dirname(filename));
+    fd = fs.openSync(filename, 'wx', 0o666);
   } catch (error) {
-    throw translate(isCode(error, 'ENOENT') ? realReason(filename, error) : error, path);
+    if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
+    throw translate(error, path);
+  }
+  try {
+    fs.writeFileSync(fd, content);
+  } catch (error) {
+    removeIfPossible(filename);
+    throw translate(error, path);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 
-/** Node says ENOENT for a recursive mkdir on a read-only disk; a plain one in the nearest parent says why. */
-function realReason(filename: string, fallback: unknown): unknown {
-  let missing = dirname(filename);
-  while (missing !== dirname(missing) && !fs.existsSync(dirname(missing)))
-    missing = dirname(missing);
+/** Opens a file at its end; a new one may need its directory. */
+function openForAppend(filename: string, fresh: boolean, path: string, again = fresh): number {
+  const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
   try {
-    fs.mkdirSync(missing);
-    return fallback;
+    return fs.openSync(filename, fresh ? flags | fs.constants.O_CREAT : flags, 0o666);
   } catch (error) {
-    return error;
+    if (!(again && isCode(error, 'ENOENT'))) throw translate(error, path);
   }
+  makeDirectoryFor(filename, path);
+  return openForAppend(filename, fresh, path, false);
+}
+
+/** Renames a directory; gives the topmost directory that was made for it. */
+function renameDirectory(from: string, to: string): string | undefined {
+  const made = makeDirectory(dirname(to));
+  fs.renameSync(from, to);
+  return made;
 }
 
 /** For cleaning up after a failure, whose reason must not be hidden by another one. */
@@ -319,75 +364,4 @@ function tryLock(filename: string): boolean {
     if (stat && Date.now() - stat.mtimeMs > LOCK_STALE_MS) fs.rmSync(filename, { force: true });
     return false;
   }
-}
-
-function flush(fd: number): Promise<void> {
-  return new Promise((done, failed) => {
-    fs.fsync(fd, (error) => (error ? failed(error) : done()));
-  });
-}
-
-interface DirectoryFlush {
-  running: Promise<void>;
-  next?: Promise<void>;
-}
-
-const flushes = new Map<string, DirectoryFlush>();
-
-/** Commits into one directory that come while a flush runs share the one that starts after it. */
-function syncDirectory(directory: string): Promise<void> {
-  const current = flushes.get(directory);
-  if (current) {
-    current.next ??= current.running
-      .catch(() => undefined)
-      .then(() => {
-        flushes.delete(directory);
-        return syncDirectory(directory);
-      });
-    return current.next;
-  }
-  const entry: DirectoryFlush = { running: flushDirectory(directory) };
-  flushes.set(directory, entry);
-  const settle = () => {
-    if (!entry.next) flushes.delete(directory);
-  };
-  entry.running.then(settle, settle);
-  return entry.running;
-}
-
-async function flushDirectory(directory: string): Promise<void> {
-  let fd: number;
-  try {
-    fd = fs.openSync(directory, 'r');
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return;
-    throw error;
-  }
-  try {
-    await flush(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
-}
-
-function translate(error: unknown, path: string): unknown {
-  if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR') || isCode(error, 'EISDIR')) {
-    return new PathNotFoundError(path, error);
-  }
-  if (isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')) {
-    return storageError('STORAGE_FULL', 'the storage of this registry is full; try again later', {
-      cause: error,
-    });
-  }
-  // As full as a full disk to whoever wants to write: RFC 4918 11.5 asks only that it can't be stored.
-  if (isCode(error, 'EROFS')) {
-    return storageError('STORAGE_FULL', 'the storage of this registry is read-only at the moment', {
-      cause: error,
-    });
-  }
-  return error;
 }
