@@ -11,8 +11,9 @@ import { manifestsRoot, repositoryRoot } from './paths.ts';
 import { isOccupied } from './records.ts';
 import { type ReferrerIndexes, Referrers } from './referrers.ts';
 import { RepositoryBlobs } from './repository-blobs.ts';
+import type { RunningHashes } from './running-hashes.ts';
 import { Tags } from './tags.ts';
-import { type RunningHashes, Uploads } from './uploads.ts';
+import { Uploads } from './uploads.ts';
 import type { V1Repository } from './v1-store.ts';
 
 /** What all repositories of a store share. */

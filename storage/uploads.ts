@@ -1,7 +1,6 @@
-import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { LRUCache } from 'lru-cache';
 import type { BlobStore } from './blobs.ts';
 import { algorithmOf, type Digest, type DigestAlgorithm, digestSoFar, isDigest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
@@ -12,15 +11,7 @@ import type { Descriptor } from './manifest.ts';
 import type { RepositoryName, UploadId } from './names.ts';
 import { uploadDirectory, uploadFile } from './paths.ts';
 import type { RepositoryBlobs } from './repository-blobs.ts';
-
-/** The hash of an upload's bytes up to `offset`, kept by the process that received them. */
-export interface RunningHash {
-  offset: number;
-  algorithm: DigestAlgorithm;
-  hash: Hash;
-}
-
-export type RunningHashes = LRUCache<string, RunningHash>;
+import { type RunningHash, type RunningHashes, startHash } from './running-hashes.ts';
 
 /**
  * What stands beside a large upload at the end of each part, so that another process can finish it unread. It holds
@@ -65,7 +56,7 @@ export class Uploads {
     const startedAt = `${new Date().toISOString().slice(0, 19)}Z`;
     const path = uploadFile(this.#name, id, 'startedat');
     await this.#driver.put(path, startedAt, { condition: 'absent', durable: false, shared: true });
-    this.#hashes.set(id, { offset: 0, algorithm, hash: createHash(algorithm) });
+    this.#hashes.set(id, startHash(algorithm));
     return id;
   }
 
@@ -196,9 +187,7 @@ export class Uploads {
     if (running?.offset !== offset) running = undefined;
     if (offset === 0) {
       const chosen = algorithm ?? running?.algorithm ?? 'sha256';
-      if (running?.algorithm !== chosen) {
-        running = { offset: 0, algorithm: chosen, hash: createHash(chosen) };
-      }
+      if (running?.algorithm !== chosen) running = startHash(chosen);
     }
     this.#hashes.delete(id);
     const data = uploadFile(this.#name, id, 'data');
