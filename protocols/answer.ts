@@ -54,9 +54,43 @@ export function sendAnswer(
     return sendBody(response, body, () => response.writeHead(status, headers));
   }
   response.writeHead(status, headers);
+  finish({ response, body });
+  return SENT;
+}
+
+interface Finish {
+  response: ServerResponse;
+  body: Buffer | undefined;
+}
+
+let gathering = false;
+let gathered: Finish[] = [];
+
+/**
+ * Of the answers that become ready in one turn of the event loop the first leaves at once, and all others together at
+ * its end: a write that has to wake its reader costs more than deciding what to write, and readers that were woken
+ * once take the rest without it.
+ */
+function finish(answer: Finish): void {
+  if (gathering) {
+    gathered.push(answer);
+    return;
+  }
+  gathering = true;
+  setImmediate(finishGathered);
+  end(answer);
+}
+
+function finishGathered(): void {
+  gathering = false;
+  const ready = gathered;
+  gathered = [];
+  for (const answer of ready) end(answer);
+}
+
+function end({ response, body }: Finish): void {
   if (body === undefined) response.end();
   else response.end(body);
-  return SENT;
 }
 
 async function sendBody(

@@ -6,6 +6,7 @@ import {
 } from '../storage/errors.ts';
 import type { Descriptor } from '../storage/manifest.ts';
 import type { V1Images, V1Repository } from '../storage/v1-store.ts';
+import type { AccelRedirect } from './accel-redirect.ts';
 
 /** What only HTTP can refuse, beside the codes of storage (OCI distribution-spec "Error codes", v2.md 1.3). */
 export type ProtocolErrorCode =
@@ -193,8 +194,6 @@ export interface V1Options {
   mirror?: V1Mirror;
   /** False takes search away, as docker-registry without a `search_backend`. */
   search?: boolean;
-  /** A web server in front sends files below `root` itself, under the internal location `prefix`. */
-  accelRedirect?: { prefix: string; root: string };
 }
 
 /** What the V2 protocol can be told apart from content and limits. */
@@ -215,6 +214,8 @@ export interface Registry {
   readOnly: boolean;
   /** Whether manifests, tags and blobs may be deleted. */
   deletion: boolean;
+  /** Where a web server in front sends the files of blobs itself. */
+  accelRedirect?: AccelRedirect;
   v1: V1Options;
   v2?: V2Options;
 }

@@ -38,19 +38,23 @@ export function refuseAmbiguity(request: IncomingMessage): void {
   }
 }
 
-/** The answer to a request that failed; what is nobody's mistake but ours is logged. */
+/** The answer to a request that failed; what is nobody's mistake but ours, or the disk's, is logged. */
 export function failureAnswer(
   registry: Registry,
   protocol: Protocol,
   { req, state }: Incoming,
   error: unknown,
 ): Answer {
-  if (error instanceof RegistryError) return protocol.renderError(req, error);
-  registry.log.error('request failed', {
-    id: state.requestId,
-    method: req.method,
-    path: req.url,
-    error: error instanceof Error ? error.stack : String(error),
-  });
+  const about = { id: state.requestId, method: req.method, path: req.url };
+  if (error instanceof RegistryError) {
+    if (error.code.startsWith('STORAGE_')) {
+      // What a client is told in a word is for the operator to mend.
+      const cause = error.cause instanceof Error ? error.cause.message : undefined;
+      registry.log.error('the storage refused', { ...about, reason: error.message, cause });
+    }
+    return protocol.renderError(req, error);
+  }
+  const told = error instanceof Error ? error.stack : String(error);
+  registry.log.error('request failed', { ...about, error: told });
   return protocol.renderError(req, registryError('UNKNOWN', 'unknown error', { cause: error }));
 }

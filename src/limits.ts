@@ -3,6 +3,7 @@ import { RefusalError } from '../protocols/registry.ts';
 import type { Guard, GuardedRequest } from './guard.ts';
 import { isUpload } from './metrics/http-metrics.ts';
 import { routeName } from './metrics/route-name.ts';
+import { NO_PEERS, type Peers } from './peers.ts';
 
 /** Addresses that are remembered; beyond, those that were seen longest ago start anew. */
 const MAX_ADDRESSES = 50_000;
@@ -19,13 +20,16 @@ interface Bucket {
 
 /**
  * Lets each address make so many requests a minute, a minute's worth of them at once. What is above is refused with 429
- * and Retry-After (a token bucket).
+ * and Retry-After (a token bucket). `peers` are workers that let the same addresses in, and count with this one.
  */
-export function limitRequests(perMinute: number, now: () => number = Date.now): Guard {
+export function limitRequests(
+  perMinute: number,
+  peers: Peers = NO_PEERS,
+  now: () => number = Date.now,
+): Guard {
   const buckets = new LRUCache<string, Bucket>({ max: MAX_ADDRESSES });
   const perMs = perMinute / 60_000;
-  return ({ ip }) => {
-    const address = networkOf(ip);
+  const bucketOf = (address: string): Bucket => {
     const at = now();
     let bucket = buckets.get(address);
     if (bucket === undefined) {
@@ -34,8 +38,17 @@ export function limitRequests(perMinute: number, now: () => number = Date.now): 
     }
     bucket.tokens = Math.min(perMinute, bucket.tokens + (at - bucket.at) * perMs);
     bucket.at = at;
+    return bucket;
+  };
+  peers.listen('requests', (address, amount) => {
+    bucketOf(address).tokens -= amount;
+  });
+  return ({ ip }) => {
+    const address = networkOf(ip);
+    const bucket = bucketOf(address);
     if (bucket.tokens >= 1) {
       bucket.tokens -= 1;
+      peers.count('requests', address);
       return;
     }
     const seconds = Math.max(1, Math.ceil((1 - bucket.tokens) / perMs / 1000));

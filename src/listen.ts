@@ -22,7 +22,8 @@ export async function listen(
   try {
     server.listen(
       address.kind === 'unix'
-        ? { path: address.path }
+        ? // As reachable as a port is, like gunicorn's: who may connect is for the folder to say.
+          { path: address.path, readableAll: true, writableAll: true }
         : { port: address.port, ...hostOf(address.host) },
     );
     await once(server, 'listening');

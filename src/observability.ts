@@ -20,6 +20,7 @@ import { observeProcess } from './metrics/process-metrics.ts';
 import { MetricRegistry } from './metrics/registry.ts';
 import { observeCache, observeWrites, storageObservers } from './metrics/storage-metrics.ts';
 import type { WorkerReport } from './metrics/worker-board.ts';
+import type { Peers } from './peers.ts';
 import { openTracing, type Tracing } from './tracing.ts';
 
 /** The eyes of one serving process: metrics, health, events, audit, traces, and the limits that guard it. */
@@ -27,12 +28,14 @@ export class Observability {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #tracing: Tracing | undefined;
+  readonly #peers: Peers;
   readonly #metrics = new MetricRegistry();
   readonly #http: HttpMetrics | undefined;
   readonly #audit: AuditLog;
   #watching: { health: Health; notifications: NotificationSink } | undefined;
 
-  private constructor(config: Config, log: Logger, tracing: Tracing | undefined) {
+  private constructor(config: Config, log: Logger, peers: Peers, tracing: Tracing | undefined) {
+    this.#peers = peers;
     this.#config = config;
     this.#log = log;
     this.#tracing = tracing;
@@ -44,8 +47,8 @@ export class Observability {
   }
 
   /** Throws when the audit log can't be opened. */
-  static async open(config: Config, log: Logger): Promise<Observability> {
-    return new Observability(config, log, await openTracing(config.http.urls.prefix));
+  static async open(config: Config, log: Logger, peers: Peers): Promise<Observability> {
+    return new Observability(config, log, peers, await openTracing(config.http.urls.prefix));
   }
 
   /** The same driver, observed by whoever wants to know. */
@@ -91,7 +94,9 @@ export class Observability {
     const { limits, urls } = this.#config.http;
     return [
       ...(this.#watching === undefined ? [] : [refuseWhenIll(this.#watching.health)]),
-      ...(limits.requestsPerMinute > 0 ? [limitRequests(limits.requestsPerMinute)] : []),
+      ...(limits.requestsPerMinute > 0
+        ? [limitRequests(limits.requestsPerMinute, this.#peers)]
+        : []),
       ...(limits.concurrentUploads > 0
         ? [limitUploads(limits.concurrentUploads, { prefix: urls.prefix })]
         : []),

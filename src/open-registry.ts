@@ -9,8 +9,9 @@ import { type ConfiguredAccess, createAccessControl } from './auth/create-access
 import type { Config } from './config/config.ts';
 import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
-import type { DriverConfig } from './config/storage.ts';
+import type { DriverConfig, StorageConfig } from './config/storage.ts';
 import { openMirror } from './mirror/open-mirror.ts';
+import { NO_PEERS, type Peers } from './peers.ts';
 import { RedisCache } from './redis-cache.ts';
 
 /** Wraps the driver in one that tells what it does. */
@@ -28,6 +29,7 @@ export async function openRegistry(
   config: Config,
   log: Logger,
   observe: ObserveDriver = (driver) => driver,
+  peers: Peers = NO_PEERS,
 ): Promise<OpenedRegistry> {
   const { bridge, http, pages, protocols, storage } = config;
   const redis = config.redis && (await RedisCache.open(config.redis, log));
@@ -36,7 +38,7 @@ export async function openRegistry(
     protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log, { shared: redis });
   return {
     content,
-    access: await createAccessControl(config, content.driver, log),
+    access: await createAccessControl(config, content.driver, log, peers),
     limits: {
       manifestBytes: http.limits.manifestBytes,
       jsonBytes: http.limits.jsonBytes,
@@ -48,6 +50,7 @@ export async function openRegistry(
     log,
     readOnly: storage.readOnly,
     deletion: storage.delete,
+    ...accelRedirect(storage),
     v1: { ...v1Options(config), ...(mirror && { mirror }) },
     v2: { hideFromOldEngines: protocols.v2.hideFromOldEngines },
     close: async () => {
@@ -58,20 +61,24 @@ export async function openRegistry(
   };
 }
 
-function v1Options({ protocols, search, source, storage }: Config): V1Options {
+function v1Options({ protocols, search, source }: Config): V1Options {
   const { registryEndpoints, standalone, issue, debug } = protocols.v1;
-  const { driver, accelRedirect } = storage;
   return {
     endpoints: registryEndpoints,
     standalone,
     issue,
     search: search.enabled,
     ...(debug && source.flavor !== undefined && { flavor: source.flavor }),
-    ...(accelRedirect !== undefined &&
-      driver.kind === 'filesystem' && {
-        accelRedirect: { prefix: accelRedirect, root: resolve(driver.root) },
-      }),
   };
+}
+
+/** Only files can be sent by a web server in front. */
+function accelRedirect({
+  driver,
+  accelRedirect: prefix,
+}: StorageConfig): Pick<Registry, 'accelRedirect'> {
+  if (prefix === undefined || driver.kind !== 'filesystem') return {};
+  return { accelRedirect: { prefix, root: resolve(driver.root) } };
 }
 
 /** The content store alone, as offline commands use it. */

@@ -1,19 +1,34 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, fchownSync, openSync, readFileSync } from 'node:fs';
 import type { Logger } from '../protocols/registry.ts';
-import type { WorkersConfig } from './config/process.ts';
+import type { LogConfig, WorkersConfig } from './config/process.ts';
 
-/** Becomes the configured user and group, once what needs root is done. Without root it stays, with a warning. */
-export function dropPrivileges({ user, group }: WorkersConfig, log: Logger): void {
-  if (user === undefined && group === undefined) return;
-  if (process.getuid?.() !== 0) {
+/** What the type declarations of Node 20 lack. */
+interface WithInitgroups {
+  initgroups?(user: string | number, extraGroup: string | number): void;
+}
+
+/** Whether the serving process is to become another user, and can. */
+export function becomesAnother({ user, group }: WorkersConfig): boolean {
+  return (user !== undefined || group !== undefined) && isRoot();
+}
+
+/** Without root the process stays who it is; to be said once. */
+export function warnOfUselessUser({ user, group }: WorkersConfig, log: Logger): void {
+  if ((user !== undefined || group !== undefined) && !isRoot())
     log.warn('only root can become another user; user and group are ignored', { user, group });
-    return;
-  }
+}
+
+/** Becomes the configured user and group for good, with that user's groups and none of root's. Nothing without root. */
+export function dropPrivileges(workers: WorkersConfig): void {
+  if (!becomesAnother(workers)) return;
+  const { user, group } = workers;
   try {
-    const becomes = group ?? primaryGroup(user ?? '');
     // Root's own groups would stay beside the new one.
-    process.setgroups?.([numberOrName(becomes)]);
-    process.setgid?.(numberOrName(becomes));
+    const primary = numberOrName(group ?? primaryGroup(user ?? ''));
+    if (user !== undefined && isListed(user)) {
+      (process as WithInitgroups).initgroups?.(numberOrName(user), primary);
+    } else process.setgroups?.([primary]);
+    process.setgid?.(primary);
     if (user !== undefined) process.setuid?.(numberOrName(user));
   } catch (error) {
     const who = [user, group].filter((each) => each !== undefined).join(':');
@@ -26,12 +41,50 @@ export function dropPrivileges({ user, group }: WorkersConfig, log: Logger): voi
   }
 }
 
+/**
+ * Makes the log files and gives them to the user that workers become, so that these can open them again after a
+ * rotation, as gunicorn does. Does nothing where nobody becomes another; a file that can't be made is for whoever opens
+ * it to report.
+ */
+export function giveLogFiles(workers: WorkersConfig, log: LogConfig): void {
+  if (!becomesAnother(workers)) return;
+  const uid = workers.user === undefined ? 0 : idIn('/etc/passwd', workers.user);
+  const gid = idIn('/etc/group', workers.group ?? primaryGroup(workers.user ?? ''));
+  if (uid === undefined || gid === undefined) return;
+  for (const file of [log.file, log.access.file, log.audit.file ?? '-']) {
+    if (file === '-') continue;
+    try {
+      const descriptor = openSync(file, 'a');
+      fchownSync(descriptor, uid, gid);
+      closeSync(descriptor);
+    } catch {}
+  }
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
 /** The group that /etc/passwd gives a user; the number of the user where it is not listed. */
 function primaryGroup(user: string): string {
-  const lines = readFileSync('/etc/passwd', 'utf8')
+  return lineOf('/etc/passwd', user)?.[3] ?? user;
+}
+
+function isListed(user: string): boolean {
+  return lineOf('/etc/passwd', user) !== undefined;
+}
+
+function idIn(file: string, nameOrNumber: string): number | undefined {
+  const id = /^\d+$/.test(nameOrNumber) ? nameOrNumber : lineOf(file, nameOrNumber)?.[2];
+  return id === undefined ? undefined : Number(id);
+}
+
+/** The fields of a user or group, found by name or number. */
+function lineOf(file: string, nameOrNumber: string): string[] | undefined {
+  const lines = readFileSync(file, 'utf8')
     .split('\n')
     .map((line) => line.split(':'));
-  return lines.find(([name, , uid]) => name === user || uid === user)?.[3] ?? user;
+  return lines.find(([name, , id]) => name === nameOrNumber || id === nameOrNumber);
 }
 
 function numberOrName(text: string): number | string {

@@ -9,6 +9,7 @@ import type { ProcessLogger } from './log.ts';
 import type { WorkerReport } from './metrics/worker-board.ts';
 import { Observability } from './observability.ts';
 import { openRegistry } from './open-registry.ts';
+import { NO_PEERS, type Peers } from './peers.ts';
 import { requestLog } from './request-log.ts';
 import { UploadPurger } from './upload-purger.ts';
 
@@ -25,12 +26,16 @@ export interface Service {
 }
 
 /** Opens the registry that `config` describes. Fails when its storage can't be used. */
-export async function openService(config: Config, ownLog: Logger): Promise<Service> {
+export async function openService(
+  config: Config,
+  ownLog: Logger,
+  peers: Peers = NO_PEERS,
+): Promise<Service> {
   const reports = await ErrorReports.open(config, ownLog);
   const log = reports?.watching(ownLog) ?? ownLog;
   const accessLog = createAccessLog(config.log.access);
-  const eyes = await Observability.open(config, log);
-  const opened = await openRegistry(config, log, eyes.driver);
+  const eyes = await Observability.open(config, log, peers);
+  const opened = await openRegistry(config, log, eyes.driver, peers);
   const registry = { ...opened, events: await eyes.start(opened.content) };
   const { v1, v2 } = config.protocols;
   const handler = createHandler(registry, {

@@ -7,7 +7,6 @@ import type { DebugSources } from './debug-listener.ts';
 import { listen, listeningAddress } from './listen.ts';
 import type { ProcessLogger } from './log.ts';
 import { WorkerBoard } from './metrics/worker-board.ts';
-import { dropPrivileges } from './privileges.ts';
 import { HttpServer } from './server.ts';
 import { openService, reopenAll, type Service } from './service.ts';
 
@@ -35,7 +34,7 @@ export class SingleProcess {
     this.#current = current;
   }
 
-  /** Listens, becomes the configured user, then opens the store. Throws a ListenError, or what the store says. */
+  /** Listens, then opens the store. Throws a ListenError, or what the store says. */
   static async start(
     config: Config,
     log: ProcessLogger,
@@ -48,7 +47,6 @@ export class SingleProcess {
       else self.#current.server.accept(socket);
     });
     try {
-      dropPrivileges(config.workers, log);
       self = new SingleProcess(config, log, reload, listener, await run(config, log));
     } catch (error) {
       listener.close();

@@ -115,6 +115,9 @@ function readPem(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new TlsError(`can't read ${file}: ${(error as Error).message}`, error);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const fix =
+      code === 'EACCES' ? '; let the user that runs the registry read it (chgrp, chmod 640)' : '';
+    throw new TlsError(`can't read ${file}: ${message}${fix}`, error);
   }
 }

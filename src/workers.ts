@@ -4,6 +4,7 @@ import type { LoadedConfig } from './config/load.ts';
 import type { ListenAddress } from './config/scalars.ts';
 import { type DebugSources, openDebugListener } from './debug-listener.ts';
 import type { ProcessLogger } from './log.ts';
+import { becomesAnother, warnOfUselessUser } from './privileges.ts';
 import { SingleProcess } from './single-process.ts';
 import { Master } from './workers/master.ts';
 
@@ -31,8 +32,10 @@ export async function superviseUntilStopped(
   reload: () => LoadedConfig,
   onReady: (address: ListenAddress) => void,
 ): Promise<void> {
-  const start = config.workers.count === 1 ? SingleProcess.start : Master.start;
-  const supervised: Supervised = await start(config, log, reload);
+  warnOfUselessUser(config.workers, log);
+  // Only a master stays root, and so can open addresses and log files again.
+  const alone = config.workers.count === 1 && !becomesAnother(config.workers);
+  const supervised: Supervised = await (alone ? SingleProcess : Master).start(config, log, reload);
   const debug =
     config.http.debug && (await openDebugListener(config.http.debug, supervised.debug, log));
   const { pidFile } = config.workers;

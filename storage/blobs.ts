@@ -95,20 +95,15 @@ export class BlobStore {
   }
 
   /**
-   * As `adopt`, of the file `data` in a directory that has served its purpose and becomes the blob's own where that can
-   * be done; else it is removed. `spare` names what else may lie in it.
+   * As `adopt`, of the file `data` in a directory that has served its purpose: it becomes the blob's own where that can
+   * be, else it is removed.
    */
-  async adoptDirectory(
-    directory: string,
-    digest: Digest,
-    size: number,
-    spare: readonly string[],
-  ): Promise<void> {
+  async adoptDirectory(directory: string, digest: Digest, size: number): Promise<void> {
     const { local } = this.#driver;
     const data = `${directory}/data`;
     if (local?.moveDirectory && (await this.size(digest)) !== size) {
       await this.#driver.commit(data);
-      if (await local.moveDirectory(directory, blobDirectory(digest), spare)) return;
+      if (await local.moveDirectory(directory, blobDirectory(digest), 'data')) return;
     }
     await this.adopt(data, digest, size);
     await this.#driver.delete(directory, { durable: false });

@@ -1,18 +1,32 @@
 import { randomUUID } from 'node:crypto';
-import type { StorageDriver } from './driver.ts';
-import { ifFound } from './errors.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { FileStamp, StorageDriver } from './driver.ts';
+import { sameStamp, settled } from './links.ts';
 import { firstAfter, gather } from './listings.ts';
 import { compareNames, isRepositoryName, type RepositoryName } from './names.ts';
 import { repositoriesRoot, storeRecord, v1TagsRoot } from './paths.ts';
 import type { Page } from './tags.ts';
+import { WatchedRecord } from './watched-record.ts';
 
 /** How long a walk is believed for repositories that another program made in the same tree. */
 const FOREIGN_MS = 30_000;
 const GENERATION = storeRecord('catalog-generation');
+/** Other requests get their turn after so many directories. */
+const TURN = 500;
+
+/** What a walk found in a directory. */
+interface Folder {
+  /** Undefined where it may change again without a sign. */
+  stamp: FileStamp | undefined;
+  ofV2: boolean;
+  ofV1: boolean;
+  below: string[];
+}
 
 interface Walk {
   generation: string;
   at: number;
+  folders: Map<string, Folder>;
   names: RepositoryName[];
   /** With those that V1 clients alone can see anything of. */
   ofBoth: RepositoryName[];
@@ -20,15 +34,18 @@ interface Walk {
 
 /**
  * The names of all repositories. The tree is walked once; each new repository changes the generation record, which
- * every worker compares before it believes its own walk.
+ * every worker compares before it believes its own walk. On a local file system a later walk lists only the directories
+ * that have changed.
  */
 export class Catalog {
   readonly #driver: StorageDriver;
+  readonly #generation: WatchedRecord;
   #walk: Walk | undefined;
   #walking: { generation: string; walk: Promise<Walk> } | undefined;
 
   constructor(driver: StorageDriver) {
     this.#driver = driver;
+    this.#generation = new WatchedRecord(driver, GENERATION);
   }
 
   /** Names after `last`, at most `count`, ordered by component (v2.md 1.6). */
@@ -80,7 +97,8 @@ export class Catalog {
 
   async #current(): Promise<Walk> {
     const walk = this.#walk;
-    const generation = await this.#generation();
+    const text = this.#generation.text();
+    const generation = text instanceof Promise ? await text : text;
     if (walk?.generation !== generation) return this.#refresh(generation);
     if (Date.now() - walk.at > FOREIGN_MS) this.#refresh(generation).catch(() => undefined);
     return walk;
@@ -100,35 +118,40 @@ export class Catalog {
   }
 
   async #start(generation: string): Promise<Walk> {
-    const at = Date.now();
-    const names: RepositoryName[] = [];
-    const ofBoth: RepositoryName[] = [];
-    await this.#descend('', names, ofBoth);
-    names.sort(compareNames);
-    ofBoth.sort(compareNames);
-    this.#walk = { generation, at, names, ofBoth };
-    return this.#walk;
+    const walk: Walk = { generation, at: Date.now(), folders: new Map(), names: [], ofBoth: [] };
+    await this.#descend('', walk);
+    walk.names.sort(compareNames);
+    walk.ofBoth.sort(compareNames);
+    this.#walk = walk;
+    return walk;
   }
 
-  async #generation(): Promise<string> {
-    const { local } = this.#driver;
-    const bytes = local ? local.get(GENERATION) : await ifFound(this.#driver.get(GENERATION));
-    return bytes?.toString() ?? '';
-  }
-
-  async #descend(prefix: string, names: RepositoryName[], ofBoth: RepositoryName[]): Promise<void> {
-    const path = prefix === '' ? repositoriesRoot : `${repositoriesRoot}/${prefix}`;
-    const children = await gather(this.#driver.list(path));
+  async #descend(prefix: string, walk: Walk): Promise<void> {
+    const folder = await this.#folder(prefix);
+    walk.folders.set(prefix, folder);
+    if (walk.folders.size % TURN === 0) await nextTurn();
     if (isRepositoryName(prefix)) {
-      const ofV2 = children.includes('_manifests');
-      if (ofV2) names.push(prefix);
-      if (ofV2 || (children.includes('_v1') && (await this.#hasV1Tags(prefix))))
-        ofBoth.push(prefix);
+      if (folder.ofV2) walk.names.push(prefix);
+      if (folder.ofV2 || (folder.ofV1 && (await this.#hasV1Tags(prefix)))) walk.ofBoth.push(prefix);
     }
-    for (const child of children) {
-      if (child.startsWith('_')) continue;
-      await this.#descend(prefix === '' ? child : `${prefix}/${child}`, names, ofBoth);
+    for (const child of folder.below) {
+      await this.#descend(prefix === '' ? child : `${prefix}/${child}`, walk);
     }
+  }
+
+  /** What the last walk found there, if nothing has changed since. */
+  async #folder(prefix: string): Promise<Folder> {
+    const path = prefix === '' ? repositoriesRoot : `${repositoriesRoot}/${prefix}`;
+    const stamp = this.#driver.local?.stamp(path);
+    const known = this.#walk?.folders.get(prefix);
+    if (stamp && known?.stamp && sameStamp(known.stamp, stamp)) return known;
+    const children = await gather(this.#driver.list(path));
+    return {
+      stamp: stamp && settled(stamp) ? stamp : undefined,
+      ofV2: children.includes('_manifests'),
+      ofV1: children.includes('_v1'),
+      below: children.filter((child) => !child.startsWith('_')),
+    };
   }
 
   async #hasV1Tags(name: RepositoryName): Promise<boolean> {

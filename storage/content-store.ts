@@ -7,6 +7,7 @@ import { ChainIndex } from './chain-index.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ExplicitImages } from './explicit-images.ts';
+import { KeptImages } from './kept-images.ts';
 import { LayerBodies } from './layer-bodies.ts';
 import { Lifting } from './lifting.ts';
 import { Links } from './links.ts';
@@ -145,6 +146,7 @@ export class ContentStore {
       index,
       listings,
       explicit,
+      kept: new KeptImages(driver),
       pushes: this.pushes,
       lowering: this.lowering,
       repository: (name) => this.repository(name),

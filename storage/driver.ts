@@ -35,6 +35,11 @@ export interface PutOptions {
   shared?: boolean;
 }
 
+export interface PutItem {
+  path: string;
+  content: Uint8Array | string;
+}
+
 export interface DeleteOptions {
   /** False skips the flush to disk, for what a restart may find again without harm. Default true. */
   durable?: boolean;
@@ -102,8 +107,16 @@ export interface LocalFiles {
    */
   link?(filename: string, path: string): boolean;
   /**
-   * Makes a directory, with all in it but the files named in `spare`, the directory `to`, durably. False, and nothing
-   * is done, where something lies at `to`. To move its one file would cost a directory made and another removed.
+   * Puts all of them, durably, for about the time of one. None is seen before those that stand ahead of it, but a power
+   * cut may keep a later one without an earlier one.
    */
-  moveDirectory?(from: string, to: string, spare: readonly string[]): Promise<boolean>;
+  putAll?(items: readonly PutItem[]): Promise<void>;
+  /**
+   * Makes a directory the directory `to`, durably, and removes every file in it but `keep`. False, and nothing is done,
+   * where something lies at `to`, or another directory in this one. To move its one file alone would cost a directory
+   * made and another removed.
+   */
+  moveDirectory?(from: string, to: string, keep: string): Promise<boolean>;
+  /** Removes a directory if nothing is in it, and so those above it, up to and with `top`. */
+  prune?(path: string, top: string): void;
 }

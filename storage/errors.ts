@@ -24,6 +24,7 @@ export type StorageErrorCode =
   | 'TAG_UNKNOWN'
   | 'TOO_LARGE'
   | 'STORAGE_FULL'
+  | 'STORAGE_UNWRITABLE'
   | 'UPLOAD_BUSY';
 
 export interface RegistryErrorOptions {

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { LayerEncoding } from './bridge/layer-encoding.ts';
 import type { Digest } from './digest.ts';
-import type { StorageDriver } from './driver.ts';
+import type { FileStamp, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { V1ImageId } from './names.ts';
 import { v1ImageFile } from './paths.ts';
@@ -28,16 +28,23 @@ export interface ExplicitImage {
   checksums: string[];
 }
 
-/** Images that V1 clients pushed, in small records. Once complete they never change. */
+interface Cached {
+  image: ExplicitImage;
+  /** Of the layer record, by which an image is known that was collected as garbage and pushed anew. */
+  stamp: FileStamp | undefined;
+  record: Buffer;
+}
+
+/** Images that V1 clients pushed, in small records. Once complete they never change, but garbage collection takes them. */
 export class ExplicitImages {
   readonly #driver: StorageDriver;
-  readonly #cache: LRUCache<V1ImageId, ExplicitImage>;
+  readonly #cache: LRUCache<V1ImageId, Cached>;
 
   constructor(driver: StorageDriver, cacheBytes: number) {
     this.#driver = driver;
     this.#cache = new LRUCache({
       maxSize: Math.max(cacheBytes, 1),
-      sizeCalculation: (image) => image.json.length + image.ancestry.length * 80 + 500,
+      sizeCalculation: ({ image }) => image.json.length + image.ancestry.length * 80 + 700,
     });
   }
 
@@ -45,12 +52,13 @@ export class ExplicitImages {
   async get(id: V1ImageId): Promise<ExplicitImage | undefined> {
     const { local } = this.#driver;
     const path = v1ImageFile(id, 'layer');
-    if (local && !local.stamp(path)) return undefined;
+    const stamp = local?.stamp(path);
+    if (local && !stamp) return undefined;
     const cached = this.#cache.get(id);
-    if (cached && local) return cached;
-    const layer = await ifFound(this.#driver.get(path));
-    if (!layer) return undefined;
-    if (cached) return cached;
+    if (cached && stamp && isSame(stamp, cached.stamp)) return cached.image;
+    const record = await ifFound(this.#driver.get(path));
+    if (!record) return undefined;
+    if (cached && !local && cached.record.equals(record)) return cached.image;
     const [json, ancestry, checksums] = await Promise.all([
       this.#driver.get(v1ImageFile(id, 'json')),
       this.#driver.get(v1ImageFile(id, 'ancestry')),
@@ -60,10 +68,10 @@ export class ExplicitImages {
       id,
       json,
       ancestry: JSON.parse(ancestry.toString()) as V1ImageId[],
-      layer: JSON.parse(layer.toString()) as LayerRecord,
+      layer: JSON.parse(record.toString()) as LayerRecord,
       checksums: checksums ? (JSON.parse(checksums.toString()) as string[]) : [],
     };
-    this.#cache.set(id, image);
+    this.#cache.set(id, { image, stamp, record });
     return image;
   }
 
@@ -77,4 +85,8 @@ export class ExplicitImages {
     ]);
     await this.#driver.put(v1ImageFile(id, 'layer'), JSON.stringify(image.layer));
   }
+}
+
+function isSame(one: FileStamp, other: FileStamp | undefined): boolean {
+  return one.inode === other?.inode && one.modified === other.modified && one.size === other.size;
 }

@@ -18,6 +18,10 @@ import {
 export interface GarbageRoot {
   /** Marks what must stay; runs before any manifest is looked at. */
   mark(marks: Marks): Promise<void>;
+  /** Marks what follows from the manifests that stay. */
+  markLast?(marks: Marks, options: MarkOptions): Promise<void>;
+  /** Deletes what was not marked, before any blob goes. */
+  sweep?(): Promise<void>;
   /** Drops what is known of a blob or manifest whose data was deleted. */
   forget?(digest: Digest): Promise<void>;
 }
@@ -76,6 +80,7 @@ export async function collectGarbage(
       manifests.push({ repository, digest });
     }
   }
+  for (const root of options.roots ?? []) await root.markLast?.(marks, marking);
   if (marks.everything) manifests.length = 0;
 
   const { blobs, bytes } = await findDeadBlobs(content.driver, marks, marking);
@@ -117,6 +122,7 @@ async function sweep(
     const [algorithm, hex] = digest.split(':');
     await driver.delete(`${layersRoot(repository)}/${algorithm}/${hex}`, { durable: false });
   }
+  for (const root of roots) await root.sweep?.();
   for (const digest of report.blobs) {
     await driver.delete(blobDirectory(digest), { durable: false });
     for (const root of roots) await root.forget?.(digest);

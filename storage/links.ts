@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Digest, isDigest } from './digest.ts';
-import type { FileStamp, StorageDriver } from './driver.ts';
+import type { FileStamp, PutItem, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 
 export type MaybePromise<T> = T | Promise<T>;
@@ -46,6 +46,13 @@ export class Links {
   /** Writes a link; when this returns, every reader sees it. */
   async write(path: string, digest: Digest): Promise<void> {
     await this.#driver.put(path, digest);
+  }
+
+  /** Writes links, or other small content, so that none is seen before those ahead of it. */
+  async writeAll(items: readonly PutItem[]): Promise<void> {
+    const { local } = this.#driver;
+    if (local?.putAll) await local.putAll(items);
+    else for (const { path, content } of items) await this.#driver.put(path, content);
   }
 }
 

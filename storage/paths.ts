@@ -22,6 +22,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     images/<hh>/<id>/json                                          image JSON, the bytes as sent
  *     images/<hh>/<id>/{ancestry,checksum}                           [id, parent, …]; what was computed on the way in
  *     images/<hh>/<id>/layer                                         { blob, size, … }, written last: the image is complete
+ *     images/<hh>/<id>/kept                                          a virtual image that others were pushed on top of
  *     images/<hh>/<id>/staging/<claimant>/{json,layer,received}      a push in progress, apart for each user
  *     images/<hh>/<id>/claims/<claimant>                             users who proved that they have this very image
  *     images/<hh>/<id>/holders/<name with ~ for />                   repositories that hold the pushed image
@@ -102,10 +103,10 @@ export const v1Schema1 = (name: RepositoryName, digest: Digest): string =>
 export const v1RepositoryRecord = (name: RepositoryName, record: string): string =>
   `${v1RepositoryRoot(name)}/records/${record}`;
 
-const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
+export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
 export const v1ImageFile = (
   id: V1ImageId,
-  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock' | 'import',
+  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'kept' | 'lock' | 'import',
 ): string => `${v1ImageDirectory(id)}/${file}`;
 export const v1StagingRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/staging`;
 /** `claimant` is the name of a path segment: letters and digits only. */
@@ -116,8 +117,9 @@ export const v1StagingFile = (
   claimant: string,
   file: 'json' | 'layer' | 'received' | 'lock',
 ): string => `${v1StagingDirectory(id, claimant)}/${file}`;
+export const v1ClaimsRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/claims`;
 export const v1Claim = (id: V1ImageId, claimant: string): string =>
-  `${v1ImageDirectory(id)}/claims/${claimant}`;
+  `${v1ClaimsRoot(id)}/${claimant}`;
 export const v1HoldersRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/holders`;
 export const v1Holder = (id: V1ImageId, name: RepositoryName): string =>
   `${v1HoldersRoot(id)}/${name.replaceAll('/', '~')}`;

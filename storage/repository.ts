@@ -73,8 +73,7 @@ export class Repository {
   /** Stores a manifest and points tags at it, last of all. Errors as `Manifests.put`. */
   async putManifest(manifest: Manifest, tags: readonly Tag[]): Promise<void> {
     const existed = await this.exists();
-    await this.manifests.put(manifest);
-    for (const tag of tags) await this.tags.set(tag, manifest.descriptor.digest);
+    await this.manifests.put(manifest, tags);
     if (!existed) await this.#parts.catalog.changed();
     this.#parts.onManifest(this, manifest);
   }

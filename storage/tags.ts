@@ -1,9 +1,10 @@
 import type { Digest } from './digest.ts';
-import type { StorageDriver } from './driver.ts';
+import type { PutItem, StorageDriver } from './driver.ts';
 import { ConditionFailedError, storageError } from './errors.ts';
 import type { Links, MaybePromise } from './links.ts';
-import { firstAfter, type Listings } from './listings.ts';
-import { isTag, type RepositoryName, type Tag } from './names.ts';
+import { tagsAfter } from './listed-tags.ts';
+import type { Listings } from './listings.ts';
+import type { RepositoryName, Tag } from './names.ts';
 import { tagDirectory, tagHistoryLink, tagLink, tagsRoot, v1TagMemo } from './paths.ts';
 
 export interface Page<T> {
@@ -34,8 +35,27 @@ export class Tags {
   /** Points the tag at a manifest that is linked here. Its history keeps every digest it ever named. */
   async set(tag: Tag, digest: Digest): Promise<void> {
     if ((await this.resolve(tag)) === digest) return;
-    await this.#links.write(tagHistoryLink(this.#name, tag, digest), digest);
-    await this.#links.write(tagLink(this.#name, tag), digest);
+    await this.#links.writeAll(this.history([tag], digest));
+    await this.move([tag], digest);
+  }
+
+  /** Those of the tags that do not name this manifest. */
+  async notNaming(tags: readonly Tag[], digest: Digest): Promise<Tag[]> {
+    const found: Tag[] = [];
+    for (const tag of tags) if ((await this.resolve(tag)) !== digest) found.push(tag);
+    return found;
+  }
+
+  /** What the tags' history takes before they are moved. */
+  history(tags: readonly Tag[], digest: Digest): PutItem[] {
+    return tags.map((tag) => ({ path: tagHistoryLink(this.#name, tag, digest), content: digest }));
+  }
+
+  /** Moves tags whose history was written, to a manifest that is linked here. */
+  async move(tags: readonly Tag[], digest: Digest): Promise<void> {
+    await this.#links.writeAll(
+      tags.map((tag) => ({ path: tagLink(this.#name, tag), content: digest })),
+    );
   }
 
   /**
@@ -66,15 +86,9 @@ export class Tags {
 
   /** Tags in byte order after `last`, at most `count`. */
   async page(last: string | undefined, count: number): Promise<Page<Tag>> {
-    const names = await this.#listings.children(tagsRoot(this.#name));
-    const items: Tag[] = [];
-    for (let at = last === undefined ? 0 : firstAfter(names, last); at < names.length; at += 1) {
-      const name = names[at] as string;
-      if (!isTag(name) || !(await this.resolve(name))) continue;
-      if (items.length === count) return { items, more: true };
-      items.push(name);
-    }
-    return { items, more: false };
+    const listing = this.#listings.children(tagsRoot(this.#name));
+    const names = listing instanceof Promise ? await listing : listing;
+    return tagsAfter(names, last, count, (tag) => this.resolve(tag));
   }
 
   async all(): Promise<Tag[]> {

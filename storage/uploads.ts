@@ -11,7 +11,7 @@ import type { Descriptor } from './manifest.ts';
 import type { RepositoryName, UploadId } from './names.ts';
 import { uploadDirectory, uploadFile } from './paths.ts';
 import type { RepositoryBlobs } from './repository-blobs.ts';
-import { type RunningHash, type RunningHashes, startHash } from './running-hashes.ts';
+import { type RunningHashes, startHash } from './running-hashes.ts';
 
 /**
  * What stands beside a large upload at the end of each part, so that another process can finish it unread. It holds
@@ -82,7 +82,10 @@ export class Uploads {
   async append(id: UploadId, source: Readable, at?: number): Promise<number> {
     const lease = await this.#lock(id);
     try {
-      return await this.#receive(id, source, at);
+      const offset = await this.#check(id, at);
+      const size = await this.#append(id, offset, source);
+      if (size >= NOTED_BYTES) await this.#noteProgress(id);
+      return size;
     } finally {
       await lease.release();
     }
@@ -103,9 +106,11 @@ export class Uploads {
 
   /** Receives a whole blob in one request; nothing is kept of one that breaks off or does not match. */
   async receive(digest: Digest, source: Readable): Promise<Descriptor> {
-    const id = await this.start(algorithmOf(digest));
+    // Nobody else hears of the id, so there is nothing to lock and no start to tell.
+    const id = randomUUID() as UploadId;
     try {
-      return await this.#complete(id, digest, source, 0);
+      const size = await this.#append(id, 0, source, algorithmOf(digest));
+      return await this.#accept(id, digest, size);
     } catch (error) {
       await this.#discard(id);
       throw error;
@@ -125,9 +130,12 @@ export class Uploads {
     source: Readable | undefined,
     at: number | undefined,
   ): Promise<Descriptor> {
-    const size = source
-      ? await this.#receive(id, source, at, algorithmOf(digest))
-      : await this.#check(id, at);
+    const offset = await this.#check(id, at);
+    const size = source ? await this.#append(id, offset, source, algorithmOf(digest)) : offset;
+    return this.#accept(id, digest, size);
+  }
+
+  async #accept(id: UploadId, digest: Digest, size: number): Promise<Descriptor> {
     const actual = await this.#digest(id, size, algorithmOf(digest));
     if (actual !== digest) {
       await this.#discard(id);
@@ -176,13 +184,12 @@ export class Uploads {
     return offset;
   }
 
-  async #receive(
+  async #append(
     id: UploadId,
+    offset: number,
     source: Readable,
-    at: number | undefined,
     algorithm?: DigestAlgorithm,
   ): Promise<number> {
-    const offset = await this.#check(id, at);
     let running = this.#hashes.get(id);
     if (running?.offset !== offset) running = undefined;
     if (offset === 0) {
@@ -206,12 +213,13 @@ export class Uploads {
     if (state) {
       state.offset = size;
       this.#hashes.set(id, state);
-      if (!algorithm && size >= NOTED_BYTES) await this.#noteProgress(id, state);
     }
     return size;
   }
 
-  async #noteProgress(id: UploadId, state: RunningHash): Promise<void> {
+  async #noteProgress(id: UploadId): Promise<void> {
+    const state = this.#hashes.get(id);
+    if (!state) return;
     const digest = digestSoFar(state.hash, state.algorithm);
     const progress: Progress = { offset: state.offset, digest, boot: BOOT_ID };
     const path = uploadFile(this.#name, id, 'progress');
@@ -251,7 +259,7 @@ export class Uploads {
     const store =
       size === 0
         ? this.#blobs.put(Buffer.alloc(0), digest)
-        : this.#blobs.adoptDirectory(directory, digest, size, ['startedat', 'progress', 'lock']);
+        : this.#blobs.adoptDirectory(directory, digest, size);
     // Side by side they share flushes; a link whose data is not there yet, or never comes, shows nothing.
     await Promise.all([store, this.#members.link(digest)]);
     if (size === 0) await this.#discard(id);

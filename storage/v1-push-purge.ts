@@ -3,6 +3,7 @@ import { ifFound } from './errors.ts';
 import { type Lease, takeLease } from './lease.ts';
 import { isImageId, type V1ImageId } from './names.ts';
 import {
+  v1ImageDirectory,
   v1ImageFile,
   v1ImagesRoot,
   v1StagingDirectory,
@@ -31,16 +32,25 @@ export async function purgeV1Pushes(
   for await (const shard of driver.list(v1ImagesRoot)) {
     for await (const imageId of driver.list(`${v1ImagesRoot}/${shard}`)) {
       if (!isImageId(imageId)) continue;
+      let dropped = false;
       for await (const claimant of driver.list(v1StagingRoot(imageId))) {
         const touched = await lastTouched(driver, imageId, claimant);
         if (touched === undefined || touched > oldest) continue;
-        if (dryRun || (await drop(driver, imageId, claimant, oldest))) {
-          purged.push({ imageId, touched });
-        }
+        const gone = !dryRun && (await drop(driver, imageId, claimant, oldest));
+        if (dryRun || gone) purged.push({ imageId, touched });
+        dropped ||= gone;
       }
+      if (!dryRun) pruneStaging(driver, imageId, dropped ? Number.POSITIVE_INFINITY : oldest);
     }
   }
   return purged;
+}
+
+/** A push that ends leaves its empty folder to the next one; one that is as old as that is of no use. */
+function pruneStaging({ local }: StorageDriver, id: V1ImageId, oldest: number): void {
+  const root = v1StagingRoot(id);
+  const stamp = local?.stamp(root);
+  if (stamp && stamp.modified <= oldest) local?.prune?.(root, v1ImageDirectory(id));
 }
 
 /** Undefined when nothing is staged. */

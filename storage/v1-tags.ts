@@ -6,7 +6,7 @@ import { gather } from './listings.ts';
 import type { Lowering } from './lowering.ts';
 import { isTag, type RepositoryName, type Tag, type V1ImageId } from './names.ts';
 import {
-  tagLink,
+  tagDirectory,
   v1Holder,
   v1Members,
   v1RepositoryRecord,
@@ -185,6 +185,6 @@ export class V1Tags {
     onNotLifted(this.#name, imageId, reason);
     const memo: TagMemo = { imageId };
     await driver.put(v1TagMemo(this.#name, tag), JSON.stringify(memo));
-    await driver.delete(tagLink(this.#name, tag));
+    await driver.delete(tagDirectory(this.#name, tag));
   }
 }

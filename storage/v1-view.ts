@@ -5,6 +5,7 @@ import type { ChainIndex } from './chain-index.ts';
 import type { Digest } from './digest.ts';
 import { storageError } from './errors.ts';
 import type { ExplicitImage, ExplicitImages, LayerRecord } from './explicit-images.ts';
+import type { KeptImages } from './kept-images.ts';
 import type { LayerBodies } from './layer-bodies.ts';
 import type { ChainImage } from './lifting.ts';
 import type { Listings } from './listings.ts';
@@ -19,11 +20,12 @@ import { MAX_ANCESTRY, parseImageJson } from './v1-json.ts';
 import type { V1Pushes } from './v1-pushes.ts';
 import type { V1Images, V1Sums } from './v1-store.ts';
 
-/** A virtual image, found through a manifest that gives it. */
+/** A virtual image, found through a manifest that gives it, or kept from one. */
 interface Virtual {
-  manifest: Manifest;
+  manifest: Digest;
+  /** Base first, the image itself last. */
   links: ChainLink[];
-  position: number;
+  json(): Promise<Buffer | undefined>;
 }
 
 /** The V1 images of the whole store, pushed and virtual alike, as a reader may see them. */
@@ -33,6 +35,7 @@ export class V1View implements V1Images {
   readonly #facts: FactStore;
   readonly #listings: Listings;
   readonly #explicit: ExplicitImages;
+  readonly #kept: KeptImages;
   readonly #pushes: V1Pushes;
   readonly #lowering: Lowering;
   readonly #repository: (name: RepositoryName) => Repository;
@@ -44,6 +47,7 @@ export class V1View implements V1Images {
     index: ChainIndex;
     listings: Listings;
     explicit: ExplicitImages;
+    kept: KeptImages;
     pushes: V1Pushes;
     lowering: Lowering;
     repository: (name: RepositoryName) => Repository;
@@ -56,6 +60,7 @@ export class V1View implements V1Images {
     this.#onContradiction = parts.onContradiction;
     this.#listings = parts.listings;
     this.#explicit = parts.explicit;
+    this.#kept = parts.kept;
     this.#pushes = parts.pushes;
     this.#lowering = parts.lowering;
     this.#repository = parts.repository;
@@ -100,8 +105,8 @@ export class V1View implements V1Images {
   ): Promise<{ manifest: Manifest; from: RepositoryName } | undefined> {
     const found: { manifest: Manifest; from: RepositoryName; rank: number }[] = [];
     for (const from of await this.#readers(id, reader)) {
-      for await (const { manifest, links, position } of this.#allThrough(id, from)) {
-        if (position !== links.length - 1) continue;
+      for await (const { manifest, links } of this.#allThrough(id, from)) {
+        if (links.at(-1)?.id !== id) continue;
         const isDocker = manifest.descriptor.mediaType === DOCKER_MANIFEST;
         found.unshift({ manifest, from, rank: Number(from === prefer) * 2 + Number(isDocker) });
       }
@@ -156,6 +161,7 @@ export class V1View implements V1Images {
     if (above.length >= MAX_ANCESTRY) {
       throw storageError('IMAGE_INVALID', `Image has more than ${MAX_ANCESTRY} ancestors`);
     }
+    if (parent !== undefined) await this.#keep(parent, reader);
     await this.#pushes.begin(id, json, [id, ...above], reader.claimant);
   }
 
@@ -238,28 +244,52 @@ export class V1View implements V1Images {
     return (await this.#visible(v1HoldersRoot(id), reader)).length > 0;
   }
 
+  /** Through a manifest that the reader may see, else as it was kept for its children. */
   async #virtual(id: V1ImageId, reader: V1Reader): Promise<Virtual | undefined> {
+    const given = await this.#given(id, reader);
+    if (given) {
+      const { manifest, links } = given;
+      const json = () => this.#lowering.json(manifest, links, id);
+      return { manifest: manifest.descriptor.digest, links: linksUpTo(links, id), json };
+    }
+    const kept = await this.#kept.get(id);
+    if (!kept || !(await this.#isHeld(id, reader))) return undefined;
+    return { ...kept, json: async () => kept.json };
+  }
+
+  async #given(
+    id: V1ImageId,
+    reader: V1Reader,
+  ): Promise<{ manifest: Manifest; links: ChainLink[] } | undefined> {
     for (const name of await this.#readers(id, reader)) {
-      const virtual = await this.#through(id, name);
-      if (virtual) return virtual;
+      for await (const given of this.#allThrough(id, name)) return given;
     }
     return undefined;
   }
 
-  async #through(id: V1ImageId, name: RepositoryName): Promise<Virtual | undefined> {
-    for await (const virtual of this.#allThrough(id, name)) return virtual;
-    return undefined;
+  /** What an image is pushed on top of outlives its manifest. */
+  async #keep(id: V1ImageId, reader: V1Reader): Promise<void> {
+    const given = await this.#given(id, reader);
+    if (!given) return;
+    const { manifest, links } = given;
+    const { digest } = manifest.descriptor;
+    await this.#kept.put({ manifest: digest, links: linksUpTo(links, id) }, (each) =>
+      this.#lowering.json(manifest, links, each),
+    );
   }
 
   /** Every manifest of a repository that gives the image. What was proved once is proved again if that was lost. */
-  async *#allThrough(id: V1ImageId, name: RepositoryName): AsyncGenerator<Virtual> {
+  async *#allThrough(
+    id: V1ImageId,
+    name: RepositoryName,
+  ): AsyncGenerator<{ manifest: Manifest; links: ChainLink[] }> {
     const repository = this.#repository(name);
     for (const digest of await this.#index.manifests(id, name)) {
       const manifest = await repository.manifests.get(digest);
       const chain = manifest && (await this.#lowering.chain(repository, manifest));
       if (!chain || 'reason' in chain) continue;
-      const position = chain.links.findIndex((link) => link.id === id);
-      if (position >= 0) yield { manifest, links: chain.links, position };
+      const { links } = chain;
+      if (links.some((link) => link.id === id)) yield { manifest, links };
     }
   }
 
@@ -267,44 +297,47 @@ export class V1View implements V1Images {
    * A virtual ID proves itself, a pushed one only claims: what is pushed under it counts only where its layers are the
    * same (bridge.md 5).
    */
-  async #outdoes(virtual: Virtual, explicit: ExplicitImage | undefined): Promise<boolean> {
+  async #outdoes(
+    { manifest, links }: Virtual,
+    explicit: ExplicitImage | undefined,
+  ): Promise<boolean> {
     if (!explicit) return true;
-    const proved = virtual.links.slice(0, virtual.position + 1);
     const { ancestry } = explicit;
     const agrees = await everyAsync([...ancestry].reverse(), async (id, index) => {
-      const link = proved[index];
+      const link = links[index];
       const pushed = await this.#explicit.get(id);
       if (!link) return false;
       return pushed ? pushed.layer.diffId === link.diffId : id === link.id;
     });
-    if (agrees && ancestry.length === proved.length) return false;
-    this.#onContradiction(explicit.id, virtual.manifest.descriptor.digest);
+    if (agrees && ancestry.length === links.length) return false;
+    this.#onContradiction(explicit.id, manifest);
     return true;
   }
 
-  async #virtualLink({ manifest, links, position }: Virtual): Promise<ChainImage> {
-    const { id, blob, size, encoding, diffId, diffSize } = links[position] as ChainLink;
-    const json = await this.#lowering.json(manifest, links, id);
+  async #virtualLink(virtual: Virtual): Promise<ChainImage> {
+    const { id, blob, size, encoding, diffId, diffSize } = virtual.links.at(-1) as ChainLink;
+    const json = await virtual.json();
     if (!json) throw storageError('IMAGE_UNKNOWN', 'Image not found', { detail: id });
     return { id, json, layer: { blob, size, encoding, diffId, diffSize } };
   }
 
-  async #showVirtual({ manifest, links, position }: Virtual): Promise<V1Image | undefined> {
-    const link = links[position] as ChainLink;
-    const json = await this.#lowering.json(manifest, links, link.id);
+  async #showVirtual(virtual: Virtual): Promise<V1Image | undefined> {
+    const link = virtual.links.at(-1) as ChainLink;
+    const json = await virtual.json();
     if (!json) return undefined;
     return {
       id: link.id,
       origin: 'virtual',
       json,
-      ancestry: links
-        .slice(0, position + 1)
-        .map((each) => each.id)
-        .reverse(),
+      ancestry: virtual.links.map((each) => each.id).reverse(),
       layer: await this.#bodies.virtual(link),
       checksums: [],
     };
   }
+}
+
+function linksUpTo(links: ChainLink[], id: V1ImageId): ChainLink[] {
+  return links.slice(0, links.findIndex((link) => link.id === id) + 1);
 }
 
 function alreadyExists() {

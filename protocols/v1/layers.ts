@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Digest } from '../../storage/digest.ts';
 import type { LayerBody } from '../../storage/v1-images.ts';
+import { internalLocation } from '../accel-redirect.ts';
 import { type Answer, answerWith, type BodySource, type Incoming } from '../answer.ts';
 import { blobBody, decideRange, matchesEtag, type RangeDecision } from '../http.ts';
 import type { Registry } from '../registry.ts';
@@ -36,32 +37,34 @@ export async function pullLayer(
   if (elsewhere) return elsewhere;
   const range = rangeOf(headers, layer, etag);
   if (range === 'unsatisfiable') return refuseRange(layer);
+  const internal = accelerated(incoming, registry, layer);
+  if (internal !== undefined) {
+    const facts = ['X-Accel-Redirect', internal, 'Content-Type', OCTETS];
+    return { status: 200, headers: [...cachingHeaders(registry, etag), ...facts], length: 0 };
+  }
   return answerLayer(registry, layer, range, method, cachingHeaders(registry, etag));
 }
 
-/** Has the web server in front send the file, or the client fetch it from the backend (v1.md 1.4). */
+/** The location from which the web server in front sends the file. */
+function accelerated(
+  { req }: Incoming,
+  registry: Registry,
+  { blob, size }: LayerBody,
+): string | undefined {
+  if (req.method !== 'GET' || !blob) return undefined;
+  return internalLocation(registry, req, blob, size);
+}
+
+/** Has the client fetch the layer from the backend (v1.md 1.4). */
 async function redirect(
   registry: Registry,
   blob: Digest,
   method: string,
 ): Promise<Answer | undefined> {
-  const internal = internalLocation(registry, blob);
-  if (internal !== undefined) {
-    const headers = ['X-Accel-Redirect', internal, 'Content-Type', OCTETS];
-    return answerWith(200, headers, Buffer.alloc(0));
-  }
   const { blobs } = registry.content;
   const url = blobs.redirects ? await blobs.redirectUrl(blob, method) : undefined;
   if (!url) return undefined;
   return answerWith(302, [...NOT_CACHED, 'Location', url.href], Buffer.alloc(0));
-}
-
-function internalLocation(registry: Registry, blob: Digest): string | undefined {
-  const { accelRedirect } = registry.v1;
-  if (!accelRedirect) return undefined;
-  const file = registry.content.blobs.filename(blob);
-  if (!file?.startsWith(accelRedirect.root)) return undefined;
-  return `${accelRedirect.prefix}${file.slice(accelRedirect.root.length)}`;
 }
 
 /** Ranges by v1.md 1.5: what is no range of bytes, or several, gets the whole layer. */

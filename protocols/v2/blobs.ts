@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { type Digest, parseDigest } from '../../storage/digest.ts';
+import { internalLocation } from '../accel-redirect.ts';
 import { type Answer, type Incoming, respond } from '../answer.ts';
 import { blobBody, decideRange, matchesEtag, sendEmpty } from '../http.ts';
 import { RefusalError, type Registry, registryError } from '../registry.ts';
@@ -54,6 +55,11 @@ export async function pullBlob(
   if (elsewhere) return { status: 307, headers: [...facts, 'Location', elsewhere.href], length: 0 };
   const range = rangeOf(headers, digest, size);
   facts.push('Content-Type', OCTETS);
+  const internal =
+    method === 'GET' ? internalLocation(registry, incoming.req, canonical, size) : undefined;
+  if (internal) {
+    return { status: 200, headers: [...facts, 'X-Accel-Redirect', internal], length: 0 };
+  }
   if (range !== undefined) {
     facts.push('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
   }

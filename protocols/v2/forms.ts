@@ -135,8 +135,8 @@ async function makeSchema1(
   try {
     return await registry.content.schema1?.make(repository, tag, manifest);
   } catch (error) {
-    // A disk without space is no reason to refuse a pull of what is stored.
-    if (hasCode(error, 'STORAGE_FULL')) return undefined;
+    // A disk that takes nothing is no reason to refuse a pull of what is stored.
+    if (hasCode(error, 'STORAGE_FULL') || hasCode(error, 'STORAGE_UNWRITABLE')) return undefined;
     throw error;
   }
 }

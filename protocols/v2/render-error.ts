@@ -35,6 +35,7 @@ const RENDERINGS: Record<ErrorCode, Rendering> = {
   REQUEST_INVALID: { status: 400, code: 'UNSUPPORTED' },
   SIZE_INVALID: { status: 400 },
   STORAGE_FULL: { status: 507, code: 'UNAVAILABLE' },
+  STORAGE_UNWRITABLE: { status: 503, code: 'UNAVAILABLE' },
   TAG_INVALID: { status: 400 },
   TAG_UNKNOWN: { status: 404, code: 'MANIFEST_UNKNOWN' },
   TOO_LARGE: { status: 413, code: 'MANIFEST_INVALID' },

@@ -2,6 +2,7 @@ import type { AccessControl, Logger } from '../../protocols/registry.ts';
 import type { StorageDriver } from '../../storage/driver.ts';
 import type { AuthConfig, HtpasswdConfig, OutsideTokenConfig } from '../config/auth.ts';
 import { openAccess } from '../open-access.ts';
+import type { Peers } from '../peers.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { AccountAccess } from './account-access.ts';
 import { Accounts } from './accounts.ts';
@@ -34,9 +35,10 @@ export async function assembleAccess(
   settings: AccessSettings,
   driver: StorageDriver,
   log: Logger,
+  peers: Peers,
 ): Promise<Assembled> {
   const { standalone, disableTokenAuth, indexEndpoint } = settings.protocols.v1;
-  const assembled = await assembleAccounts(settings, driver, log);
+  const assembled = await assembleAccounts(settings, driver, log, peers);
   if (standalone || disableTokenAuth)
     return assembled ?? { access: openAccess, endpoint: undefined };
   if (!assembled) {
@@ -56,9 +58,10 @@ async function assembleAccounts(
   settings: AccessSettings,
   driver: StorageDriver,
   log: Logger,
+  peers: Peers,
 ): Promise<Assembled | undefined> {
   const { silly, token, htpasswd } = settings.auth;
-  if (htpasswd) return assembleHtpasswd(settings, htpasswd, driver, log);
+  if (htpasswd) return assembleHtpasswd(settings, htpasswd, driver, log, peers);
   if (token) return { access: await outsideAccess(settings.auth, token), endpoint: undefined };
   if (!silly) return undefined;
   const challenges = new Challenges(silly.realm, {
@@ -87,12 +90,13 @@ async function assembleHtpasswd(
   htpasswd: HtpasswdConfig,
   driver: StorageDriver,
   log: Logger,
+  peers: Peers,
 ): Promise<Assembled> {
   const { realm, tokenEndpoint: config } = auth;
   const key = await loadSigningKey(driver, { file: config?.keyFile, secret: http.secret });
   const accounts = new Accounts(
     new HtpasswdFile(htpasswd.path, log),
-    new FailureLimit(auth.failuresPerMinute),
+    new FailureLimit(auth.failuresPerMinute, peers),
     key.secretFor('account states'),
   );
   const rules = new AccessRules(auth.rules, auth.groups);

@@ -11,6 +11,7 @@ import type { AuthConfig } from '../config/auth.ts';
 import type { HttpConfig } from '../config/http.ts';
 import type { V1Config } from '../config/protocols.ts';
 import { openAccess } from '../open-access.ts';
+import { NO_PEERS, type Peers } from '../peers.ts';
 import type { Assembled } from './assemble-access.ts';
 
 /** The settings that access control depends on; a whole `Config` will do. */
@@ -24,6 +25,7 @@ export interface AccessSettings {
 export class ConfiguredAccess implements AccessControl {
   readonly #driver: StorageDriver;
   readonly #log: Logger;
+  readonly #peers: Peers;
   #current: Assembled;
   /** Answers on the path of the token endpoint, where there is one; belongs beside the protocols. */
   readonly middleware: Koa.Middleware = (ctx, next) => {
@@ -31,7 +33,8 @@ export class ConfiguredAccess implements AccessControl {
     return endpoint?.paths.includes(ctx.path) ? endpoint.service.handle(ctx) : next();
   };
 
-  constructor(assembled: Assembled, driver: StorageDriver, log: Logger) {
+  constructor(assembled: Assembled, driver: StorageDriver, log: Logger, peers: Peers) {
+    this.#peers = peers;
     this.#current = assembled;
     this.#driver = driver;
     this.#log = log;
@@ -55,7 +58,7 @@ export class ConfiguredAccess implements AccessControl {
 
   /** Takes new settings (signal HUP). Throws, and keeps the old ones, when they cannot work. */
   async reload(settings: AccessSettings): Promise<void> {
-    this.#current = await assemble(settings, this.#driver, this.#log);
+    this.#current = await assemble(settings, this.#driver, this.#log, this.#peers);
     this.#log.info('access control reloaded');
   }
 }
@@ -65,8 +68,9 @@ export async function createAccessControl(
   settings: AccessSettings,
   driver: StorageDriver,
   log: Logger,
+  peers: Peers = NO_PEERS,
 ): Promise<ConfiguredAccess> {
-  return new ConfiguredAccess(await assemble(settings, driver, log), driver, log);
+  return new ConfiguredAccess(await assemble(settings, driver, log, peers), driver, log, peers);
 }
 
 /** A registry without accounts loads none of what they need. */
@@ -74,6 +78,7 @@ async function assemble(
   settings: AccessSettings,
   driver: StorageDriver,
   log: Logger,
+  peers: Peers,
 ): Promise<Assembled> {
   const { silly, token, htpasswd } = settings.auth;
   const { standalone, disableTokenAuth } = settings.protocols.v1;
@@ -81,5 +86,5 @@ async function assemble(
     return { access: openAccess, endpoint: undefined };
   }
   const { assembleAccess } = await import('./assemble-access.ts');
-  return assembleAccess(settings, driver, log);
+  return assembleAccess(settings, driver, log, peers);
 }

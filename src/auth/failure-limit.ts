@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { NO_PEERS, type Peers } from '../peers.ts';
 
 const WINDOW_MS = 60_000;
 const MOST_ENTRIES = 20_000;
@@ -8,17 +9,18 @@ interface Failures {
   until: number;
 }
 
-/**
- * Counts wrong passwords for each address and each user name, in windows of a minute. Kept in this process, so the
- * limit holds for each worker.
- */
+/** Counts wrong passwords for each address and each user name, in windows of a minute, over all workers. */
 export class FailureLimit {
   readonly #perMinute: number;
+  readonly #peers: Peers;
   readonly #failures = new LRUCache<string, Failures>({ max: MOST_ENTRIES });
 
   /** `perMinute` 0: no limit. */
-  constructor(perMinute: number) {
+  constructor(perMinute: number, peers: Peers = NO_PEERS) {
     this.#perMinute = perMinute;
+    this.#peers = peers;
+    if (perMinute > 0)
+      peers.listen('failures', (key, amount) => this.#add(key, amount, Date.now()));
   }
 
   /** Seconds until another attempt is let in; undefined when it is let in now. */
@@ -33,11 +35,17 @@ export class FailureLimit {
   }
 
   record(address: string, user: string, now: number): void {
+    if (this.#perMinute === 0) return;
     for (const key of keysOf(address, user)) {
-      const failures = this.#failures.get(key);
-      if (failures && failures.until > now) failures.count += 1;
-      else this.#failures.set(key, { count: 1, until: now + WINDOW_MS });
+      this.#add(key, 1, now);
+      this.#peers.count('failures', key);
     }
+  }
+
+  #add(key: string, amount: number, now: number): void {
+    const failures = this.#failures.get(key);
+    if (failures && failures.until > now) failures.count += amount;
+    else this.#failures.set(key, { count: amount, until: now + WINDOW_MS });
   }
 }
 

@@ -11,12 +11,15 @@ export const garbageCollectCommand: Command = {
   options: {
     'dry-run': { type: 'boolean', short: 'd' },
     'delete-untagged': { type: 'boolean', short: 'm' },
+    'untagged-v1': { type: 'boolean' },
     quiet: { type: 'boolean', short: 'q' },
     grace: { type: 'string' },
   },
   optionHelp: {
     'dry-run': 'says what would be deleted, and deletes nothing',
     'delete-untagged': 'also manifests that no tag, index or living subject keeps',
+    'untagged-v1':
+      'also images that V1 clients pushed and that neither a tag nor an image above keeps',
     quiet: 'only the summary',
     grace: 'keeps what was written in the last so many minutes (default 60)',
   },
@@ -27,6 +30,8 @@ export const garbageCollectCommand: Command = {
       return complain('--grace takes a number of minutes, 0 or more');
     }
     return withContent({ config: path }, async (content) => {
+      const untagged = options['untagged-v1'] === true;
+      const v1 = new V1GarbageRoot(content.driver, { untagged });
       const report = await collectGarbage(
         content,
         {
@@ -34,10 +39,11 @@ export const garbageCollectCommand: Command = {
           deleteUntagged: options['delete-untagged'] === true,
           quiet: options.quiet === true,
           graceMs: minutes * 60_000,
-          roots: [new V1GarbageRoot(content.driver)],
+          roots: [v1],
         },
         (line) => void print(`${line}\n`),
       );
+      if (untagged) print(`${v1.dead.length} V1 images eligible for deletion\n`);
       for (const problem of report.problems) complain(problem);
       return report.problems.length > 0 ? 1 : 0;
     });

@@ -15,6 +15,8 @@ export interface Finding {
 export class Findings {
   readonly mistakes: Finding[] = [];
   readonly warnings: Finding[] = [];
+  /** Paths of settings that were given, and mean nothing here. */
+  readonly idle: string[] = [];
 
   mistake(path: string, origin: Origin | undefined, message: string): void {
     this.mistakes.push({ path, origin, message });

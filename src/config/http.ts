@@ -90,7 +90,7 @@ export interface LimitConfig {
   connections: number;
   /** Uploads that receive bytes at the same time, for each worker; 0 for no limit. Default 0. */
   concurrentUploads: number;
-  /** Requests a minute from one address, for each worker; 0 for no limit. Default 0. */
+  /** Requests a minute from one address, in all workers together; 0 for no limit. Default 0. */
   requestsPerMinute: number;
 }
 
@@ -115,7 +115,9 @@ export function readHttp(
   defaults: { drainSeconds: number; headers: Record<string, string[]> },
 ): HttpConfig {
   const http = root.section('http');
-  http.ignore('http2', 'h2c');
+  // HTTP/2 is not spoken, so switching it off is obeyed.
+  http.ignore('http2');
+  http.idle('h2c');
   const headers = http.stringLists('headers');
   return {
     listen: readListen(root, http),

@@ -48,7 +48,19 @@ export function parseConfig(
   }
   if (config === undefined || findings.mistakes.length > 0)
     throw new ConfigError(path, findings.mistakes);
-  return { config, warnings: [...findings.warnings, ...warningsOfLaterWork(config)] };
+  const warnings = [
+    ...findings.warnings,
+    ...warningOfIdle(findings.idle),
+    ...warningsOfLaterWork(config),
+  ];
+  return { config, warnings };
+}
+
+/** One line for all of them: they harm nothing. */
+function warningOfIdle(paths: readonly string[]): Finding[] {
+  if (paths.length === 0) return [];
+  const message = `understood, but without effect here: ${paths.join(', ')}`;
+  return [{ path: '', origin: undefined, message }];
 }
 
 function read(

@@ -69,7 +69,8 @@ export function readLog(root: Section, defaults: { access: AccessLogConfig['form
   const disabled = access.boolean('disabled', false);
   const audit = log.section('audit');
   const process = root.section('process');
-  log.ignore('reportcaller', 'hooks');
+  log.idle('reportcaller');
+  log.ignore('hooks');
   return {
     level: levelOf(log.choice('level', LEVELS) ?? root.choice('loglevel', LEVELS) ?? 'info'),
     format: format ?? (formatter === 'json' || formatter === 'logstash' ? 'json' : 'auto'),

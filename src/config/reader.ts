@@ -232,6 +232,12 @@ export class Section {
     for (const key of keys) this.#known.set(normalizeKey(key), key);
   }
 
+  /** Accepts any value under these keys, which have no effect; those that were given are named at start. */
+  idle(...keys: string[]): void {
+    for (const key of keys)
+      if (this.node(key) !== undefined) this.#rules.findings.idle.push(this.#pathOf(key));
+  }
+
   mistake(key: string, message: string): void {
     this.#rules.findings.mistake(this.#pathOf(key), this.#originOf(key), message);
   }

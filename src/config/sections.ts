@@ -48,9 +48,22 @@ export function readSections(root: Section, source: ConfigSource, defaults: Defa
     mail: readMail(root),
     errorWebhook: readErrorWebhook(root),
   };
+  keepMemoryInOneProcess(root, config);
   warnOfLaterWork(root, config);
   root.finish();
   return config;
+}
+
+/** Each worker would have a memory of its own: what one was given, the others would not find. */
+function keepMemoryInOneProcess(root: Section, { storage, workers }: Config): void {
+  if (storage.driver.kind !== 'memory' || workers.count === 1) return;
+  if (root.node('workers') === undefined) workers.count = 1;
+  else {
+    root.mistake(
+      'workers',
+      `${workers.count} workers can't share storage in memory; set it to 1 (GUNICORN_WORKERS=1), or storage to filesystem`,
+    );
+  }
 }
 
 /** Settings that are understood but not yet acted upon, where silence would let the operator believe otherwise. */

@@ -100,8 +100,8 @@ export interface SearchConfig {
 /** The section `redis`, in distribution 2's, distribution 3's or docker-registry's form. */
 export function readRedis(root: Section): RedisConfig | undefined {
   const redis = root.section('redis');
-  redis.section('pool').ignore('maxidle', 'maxactive', 'idletimeout');
-  redis.ignore(
+  redis.section('pool').idle('maxidle', 'maxactive', 'idletimeout');
+  redis.idle(
     'clientname',
     'protocol',
     'maxretries',
@@ -156,7 +156,7 @@ function readRedisTls(tls: Section): RedisConfig['tls'] {
 /** The section `proxy`. */
 export function readProxy(root: Section): ProxyConfig | undefined {
   const proxy = root.section('proxy');
-  proxy.ignore('exec', 'cachewritetimeout');
+  proxy.idle('exec', 'cachewritetimeout');
   const remoteUrl = proxy.url('remoteurl');
   const read = {
     username: proxy.string('username'),
@@ -207,7 +207,7 @@ export function readHealth(root: Section): HealthConfig {
     storageIntervalSeconds: storage.boolean('enabled', false) ? interval : undefined,
     storageThreshold: storage.integer('threshold', {}, 1) || 1,
     files: health.sections('file').map((each) => {
-      each.ignore('threshold');
+      each.idle('threshold');
       return { file: each.string('file', ''), intervalSeconds: each.duration('interval', 10) };
     }),
     http: health.sections('http').map((each) => ({
@@ -259,7 +259,7 @@ export function readErrorWebhook(root: Section): string | undefined {
 export function readCors(root: Section): CorsConfig | undefined {
   const cors = root.section('cors');
   // They steered the Python library's own ways; answers here are always those that browsers need.
-  cors.ignore('send_wildcard', 'always_send', 'automatic_options', 'vary_header', 'resources');
+  cors.idle('send_wildcard', 'always_send', 'automatic_options', 'vary_header', 'resources');
   const origins = cors.strings('origins');
   const read = {
     methods: cors.strings('methods', ['GET', 'HEAD', 'OPTIONS', 'PUT', 'POST', 'DELETE', 'PATCH']),

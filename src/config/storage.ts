@@ -8,14 +8,10 @@ export interface StorageConfig {
   delete: boolean;
   /** Refuses every write. Default false. */
   readOnly: boolean;
-  /** Whether clients are sent to the backend for layers, where it can give URLs. Default true; V1's `storage_redirect` default false. */
-  redirect: boolean;
   /** Internal location of nginx that sends the files of a filesystem store (X-Accel-Redirect); undefined for none. */
   accelRedirect: string | undefined;
   purge: PurgeConfig;
   cache: CacheConfig;
-  /** Tag look-ups at the same time while a digest is deleted. Default 8. */
-  tagConcurrency: number;
 }
 
 export type DriverConfig =
@@ -31,8 +27,6 @@ export interface FilesystemConfig {
   root: string;
   /** Whether content is flushed to disk before it is acknowledged. Default true. */
   fsync: boolean;
-  /** Whether small files are read synchronously: faster on local disks, wrong on network mounts. Default true. */
-  synchronousReads: boolean;
 }
 
 /** Amazon S3, Ceph, MinIO and the like. Needs a build with that driver. */
@@ -99,10 +93,6 @@ export interface CacheConfig {
   manifestBytes: number;
   /** Bytes of small blobs such as image configs. Default 16 MiB. */
   blobBytes: number;
-  /** Blobs up to this many bytes are cached whole. Default 64 KiB. */
-  smallBlobBytes: number;
-  /** Count of blob descriptors and links. Default 10,000. */
-  descriptors: number;
 }
 
 const DRIVERS: Record<string, DriverConfig['kind']> = {
@@ -128,12 +118,14 @@ export function readStorage(
 ): StorageConfig {
   const storage = openStorage(root);
   const maintenance = storage.section('maintenance');
+  // Files have no URLs to redirect to, in distribution and docker-registry neither.
+  storage.section('redirect').ignore('disable');
+  storage.section('tag').idle('concurrencylimit');
   const purging = maintenance.section('uploadpurging');
   return {
     driver: readDriver(storage, defaults.root),
     delete: storage.switch('delete', defaults.delete),
     readOnly: maintenance.switch('readonly', false),
-    redirect: !storage.section('redirect').boolean('disable', false),
     accelRedirect: storage.string('accelredirect')?.replace(/\/+$/, ''),
     purge: {
       enabled: purging.boolean('enabled', true),
@@ -142,8 +134,6 @@ export function readStorage(
       dryRun: purging.boolean('dryrun', false),
     },
     cache: readCache(storage.section('cache')),
-    tagConcurrency:
-      storage.section('tag').integer('concurrencylimit', { min: 0, max: 1000 }, 8) || 8,
   };
 }
 
@@ -187,12 +177,11 @@ function readDriverOptions(
 ): DriverConfig {
   switch (kind) {
     case 'filesystem':
-      options.ignore('maxthreads');
+      options.idle('maxthreads');
       return {
         kind,
         root: options.string('rootdirectory', defaultRoot),
         fsync: options.boolean('fsync', true),
-        synchronousReads: options.boolean('synchronousreads', true),
       };
     case 'memory':
       options.ignore('rootdirectory');
@@ -275,12 +264,11 @@ function readCache(cache: Section): CacheConfig {
   const word =
     cache.choice('blobdescriptor', words) ?? cache.choice('layerinfo', words) ?? 'memory';
   cache.ignore('layerinfo');
+  cache.idle('blobdescriptorsize');
   return {
     backend: word === 'inmemory' ? 'memory' : word,
     manifestBytes: cache.bytes('manifestbytes', {}, 32 * 1024 * 1024),
     blobBytes: cache.bytes('blobbytes', {}, 16 * 1024 * 1024),
-    smallBlobBytes: cache.bytes('smallblobbytes', {}, 64 * 1024),
-    descriptors: cache.integer('blobdescriptorsize', {}, 10_000),
   };
 }
 

@@ -6,7 +6,10 @@ import type { DebugSources } from '../debug-listener.ts';
 import { listen, listeningAddress, showAddress } from '../listen.ts';
 import type { ProcessLogger } from '../log.ts';
 import { WorkerBoard } from '../metrics/worker-board.ts';
+import type { Counts, CountTopic } from '../peers.ts';
+import { giveLogFiles } from '../privileges.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { Ledger } from './ledger.ts';
 import { type WorkerEvents, WorkerProcess } from './worker-process.ts';
 
 const SILENCE_LOOK_MS = 1000;
@@ -31,6 +34,7 @@ export class Master {
   readonly #dispatcher = new Dispatcher();
   readonly #workers = new Set<WorkerProcess>();
   readonly #board = new WorkerBoard<WorkerProcess>();
+  readonly #failures = new Ledger();
   readonly #events: WorkerEvents;
   #config: Config;
   #server: Server;
@@ -60,6 +64,7 @@ export class Master {
       // Not at its exit: a confirmation may still be on the way, and two workers must not serve one connection.
       silent: (worker) => this.#dispatcher.remove(worker),
       report: (worker, report) => this.#board.update(worker, report),
+      counted: (worker, topic, counts) => this.#passOn(worker, topic, counts),
       exit: (worker) => this.#onExit(worker),
     };
   }
@@ -80,6 +85,7 @@ export class Master {
       },
       true,
     );
+    giveLogFiles(config.workers, config.log);
     master = new Master(config, log, reload, server);
     for (const socket of early) master.#dispatcher.dispatch(socket);
     await master.#startFirst();
@@ -113,6 +119,10 @@ export class Master {
 
   /** TTIN: one worker more. */
   addWorker(): void {
+    if (this.#config.storage.driver.kind === 'memory') {
+      this.#log.warn('no worker more: they would not share storage in memory');
+      return;
+    }
     this.#target += 1;
     this.#log.info('one worker more', { workers: this.#target });
     this.#spawn();
@@ -145,6 +155,7 @@ export class Master {
     } catch (error) {
       this.#log.error('log file not reopened', { error });
     }
+    giveLogFiles(this.#config.workers, this.#config.log);
     for (const worker of this.#workers) worker.reopenLogs();
   }
 
@@ -183,8 +194,14 @@ export class Master {
   #spawn(): WorkerProcess {
     const worker = new WorkerProcess(this.#config, this.#events);
     this.#workers.add(worker);
+    worker.tellCounts('failures', this.#failures.recent(Date.now()));
     this.#log.debug('worker started', { worker: worker.pid });
     return worker;
+  }
+
+  #passOn(from: WorkerProcess, topic: CountTopic, counts: Counts): void {
+    if (topic === 'failures') this.#failures.add(counts, Date.now());
+    for (const worker of this.#workers) if (worker !== from) worker.tellCounts(topic, counts);
   }
 
   #dismiss(worker: WorkerProcess, seconds: number): void {
@@ -209,6 +226,7 @@ export class Master {
       const { config, warnings } = this.#reload();
       for (const { path, message } of warnings) this.#log.warn(message, { setting: path });
       await this.#listenAnew(config);
+      giveLogFiles(config.workers, config.log);
       this.#config = config;
     } catch (error) {
       const message = error instanceof ConfigError ? error.message : String(error);

@@ -1,5 +1,13 @@
 import type { Config } from '../config/config.ts';
 import type { WorkerReport } from '../metrics/worker-board.ts';
+import type { Counts, CountTopic } from '../peers.ts';
+
+/** What one worker counted, for all others. */
+interface CountsMessage {
+  type: 'counts';
+  topic: CountTopic;
+  counts: Counts;
+}
 
 /** What the master tells a worker. A connection travels as the handle of its message. */
 export type ToWorker =
@@ -7,6 +15,7 @@ export type ToWorker =
   | { type: 'connection'; id: number }
   | { type: 'drain'; seconds: number }
   | { type: 'reopen' }
+  | CountsMessage
   /** Asks for a report. */
   | { type: 'report' };
 
@@ -20,6 +29,7 @@ export type ToMaster =
   /** The worker is leaving and has not touched the connection. */
   | { type: 'refused'; id: number }
   | { type: 'closed' }
+  | CountsMessage
   /** The worker has served its share of requests, and will go once another has taken its place. */
   | { type: 'recycle' }
   /** Asked for, or the last before the worker ends. */

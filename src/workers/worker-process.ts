@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { extname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { WorkerReport } from '../metrics/worker-board.ts';
+import type { Counts, CountTopic } from '../peers.ts';
 import type { Target } from './dispatcher.ts';
 import type { ToMaster, ToWorker } from './messages.ts';
 
@@ -18,6 +19,7 @@ export interface WorkerEvents {
   /** All that it ever said has been heard. */
   silent(worker: WorkerProcess): void;
   report(worker: WorkerProcess, report: WorkerReport): void;
+  counted(worker: WorkerProcess, topic: CountTopic, counts: Counts): void;
   exit(worker: WorkerProcess): void;
 }
 
@@ -57,6 +59,8 @@ export class WorkerProcess implements Target {
             return events.closed(this);
           case 'recycle':
             return events.recycle(this);
+          case 'counts':
+            return events.counted(this, message.topic, message.counts);
           case 'report':
             events.report(this, message.report);
             return this.#onReport?.();
@@ -103,6 +107,11 @@ export class WorkerProcess implements Target {
 
   reopenLogs(): void {
     this.#tell({ type: 'reopen' });
+  }
+
+  /** Passes on what other workers counted. */
+  tellCounts(topic: CountTopic, counts: Counts): void {
+    this.#tell({ type: 'counts', topic, counts });
   }
 
   /** Has the worker report, and waits for that, but not for long: a busy worker's last report is good enough. */

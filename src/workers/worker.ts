@@ -1,19 +1,22 @@
 import { Socket } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { createLogger, type ProcessLogger } from '../log.ts';
+import type { Peers } from '../peers.ts';
 import { dropPrivileges } from '../privileges.ts';
 import { HttpServer } from '../server.ts';
 import { openService, reopenAll, type Service } from '../service.ts';
 import type { ToMaster, ToWorker } from './messages.ts';
+import { WorkerPeers } from './worker-peers.ts';
 
 const BEAT_MS = 1000;
 
 /** Serves the connections that the master sends, until it says to stop, or is gone. */
 export function runWorker(): void {
   let worker: Worker | undefined;
+  const peers = new WorkerPeers((topic, counts) => tell({ type: 'counts', topic, counts }));
   process.on('message', (message: ToWorker, handle: unknown) => {
     if (message.type === 'start') {
-      Worker.start(message.config).then(
+      Worker.start(message.config, peers).then(
         (started) => {
           worker = started;
           tell({ type: 'ready' });
@@ -27,6 +30,7 @@ export function runWorker(): void {
     } else if (message.type === 'connection') {
       takeConnection(worker, message.id, handle);
     } else if (message.type === 'drain') leave(worker, message.seconds);
+    else if (message.type === 'counts') peers.heard(message.topic, message.counts);
     else if (message.type === 'report') void worker?.report();
     else worker?.reopenLogs();
   });
@@ -77,11 +81,11 @@ class Worker {
     setInterval(() => this.#beat(), BEAT_MS).unref();
   }
 
-  static async start(config: Config): Promise<Worker> {
+  static async start(config: Config, peers: Peers): Promise<Worker> {
     const log = createLogger(config.log, { pid: process.pid });
     process.on('exit', () => log.flush());
-    dropPrivileges(config.workers, log);
-    return new Worker(config, log, await openService(config, log));
+    dropPrivileges(config.workers);
+    return new Worker(config, log, await openService(config, log, peers));
   }
 
   accept(socket: Socket): void {

@@ -273,7 +273,7 @@ class BrokenImage extends Error {}
 function reasonOf(error: unknown): string | undefined {
   if (error instanceof BrokenImage) return error.message;
   if (error instanceof RegistryError) {
-    return error.code === 'STORAGE_FULL' ? undefined : error.message;
+    return error.code.startsWith('STORAGE_') ? undefined : error.message;
   }
   if (error instanceof PathNotFoundError) return error.message;
   const { code, message } = error as NodeJS.ErrnoException;

@@ -1,20 +1,79 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import { isCode, translate } from './file-errors.ts';
+import { flush } from './flush.ts';
 
-/** Makes the directory of a file, and its parents; gives the topmost that was new. */
-export function makeDirectoryFor(filename: string, path: string): string | undefined {
-  try {
-    return makeDirectory(dirname(filename));
-  } catch (error) {
-    throw translate(isCode(error, 'ENOENT') ? realReason(filename, error) : error, path);
+/**
+ * The directories of a tree: made where they are missing, and flushed, so that what was made in them is found again
+ * after a power cut. Whoever needs a directory that another request has just made waits for its flush too.
+ */
+export class Directories {
+  readonly #fsync: boolean;
+  /** Made by us; their entry in the directory above may not be on the disk yet. */
+  readonly #fresh = new Set<string>();
+
+  /** Without `fsync` nothing is ever flushed. */
+  constructor(fsync: boolean) {
+    this.#fsync = fsync;
   }
-}
 
-/** Makes a directory and its parents; gives the topmost that was new. */
-export function makeDirectory(directory: string): string | undefined {
-  if (fs.existsSync(directory)) return undefined;
-  return fs.mkdirSync(directory, { recursive: true });
+  /** Makes the directory of a file, and its parents. `path` is what errors name. */
+  makeFor(filename: string, path: string): void {
+    try {
+      this.make(dirname(filename));
+    } catch (error) {
+      throw translate(isCode(error, 'ENOENT') ? realReason(filename, error) : error, path);
+    }
+  }
+
+  make(directory: string): void {
+    if (fs.existsSync(directory)) return;
+    const first = fs.mkdirSync(directory, { recursive: true });
+    if (!this.#fsync || first === undefined) return;
+    for (let at = directory; at.length >= first.length; at = dirname(at)) this.#fresh.add(at);
+  }
+
+  /** Opens a file in a directory that may be missing, or have been pruned by another process. */
+  open(filename: string, flags: string | number, path: string): number {
+    try {
+      return fs.openSync(filename, flags, 0o666);
+    } catch (error) {
+      if (!isCode(error, 'ENOENT')) throw error;
+      this.makeFor(filename, path);
+      return fs.openSync(filename, flags, 0o666);
+    }
+  }
+
+  /** Flushes directories in which something changed, and the parents of those that are new. */
+  async sync(...changed: string[]): Promise<void> {
+    if (!this.#fsync) return;
+    const directories = new Set<string>();
+    const settled: string[] = [];
+    for (const directory of changed) {
+      directories.add(directory);
+      for (let at = directory; this.#fresh.has(at); at = dirname(at)) {
+        directories.add(dirname(at));
+        settled.push(at);
+      }
+    }
+    await Promise.all([...directories].map(syncDirectory));
+    for (const directory of settled) this.#fresh.delete(directory);
+  }
+
+  /**
+   * For a directory whose content a power cut may take: only new ones above it are flushed, for what else will lie in
+   * them. Undefined where none is, which is nearly always.
+   */
+  syncAbove(directory: string): Promise<void> | undefined {
+    this.#fresh.delete(directory);
+    const above = dirname(directory);
+    return this.#fresh.has(above) ? this.sync(above) : undefined;
+  }
+
+  /** Says that a directory is gone. */
+  forget(directory: string): void {
+    this.#fresh.delete(directory);
+  }
 }
 
 /** Node says ENOENT for a recursive mkdir on a read-only disk; a plain one in the nearest parent says why. */
@@ -30,20 +89,6 @@ function realReason(filename: string, fallback: unknown): unknown {
   }
 }
 
-/** Flushes a directory and the parents of those that were made for it. */
-export async function syncDirectories(
-  directory: string,
-  firstMade: string | undefined,
-): Promise<void> {
-  const flushing = [syncDirectory(directory)];
-  if (firstMade) {
-    for (let at = directory; at.length >= firstMade.length; at = dirname(at)) {
-      flushing.push(syncDirectory(dirname(at)));
-    }
-  }
-  await Promise.all(flushing);
-}
-
 interface DirectoryFlush {
   running: Promise<void>;
   next?: Promise<void>;
@@ -52,7 +97,7 @@ interface DirectoryFlush {
 const flushes = new Map<string, DirectoryFlush>();
 
 /** Commits into one directory that come while a flush runs share the one that starts after it. */
-export function syncDirectory(directory: string): Promise<void> {
+function syncDirectory(directory: string): Promise<void> {
   const current = flushes.get(directory);
   if (current) {
     current.next ??= current.running
@@ -85,18 +130,4 @@ async function flushDirectory(directory: string): Promise<void> {
   } finally {
     fs.closeSync(fd);
   }
-}
-
-/** Waits until all that was written to an open file or directory is on the disk. */
-export function flush(fd: number): Promise<void> {
-  return new Promise((done, failed) => {
-    fs.fsync(fd, (error) => (error ? failed(error) : done()));
-  });
-}
-
-/** As `flush`, without what only tells when a file was written. */
-export function flushData(fd: number): Promise<void> {
-  return new Promise((done, failed) => {
-    fs.fdatasync(fd, (error) => (error ? failed(error) : done()));
-  });
 }

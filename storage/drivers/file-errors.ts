@@ -1,3 +1,4 @@
+import * as fs from 'node:fs';
 import { PathNotFoundError, storageError } from '../errors.ts';
 
 export function isCode(error: unknown, code: string): boolean {
@@ -14,11 +15,24 @@ export function translate(error: unknown, path: string): unknown {
       cause: error,
     });
   }
-  // As full as a full disk to whoever wants to write: RFC 4918 11.5 asks only that it can't be stored.
   if (isCode(error, 'EROFS')) {
-    return storageError('STORAGE_FULL', 'the storage of this registry is read-only at the moment', {
-      cause: error,
-    });
+    return unwritable('is read-only at the moment; try again later', error);
+  }
+  if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) {
+    return unwritable('refuses its own user, who may not write or read it', error);
   }
   return error;
+}
+
+function unwritable(why: string, cause: unknown): unknown {
+  return storageError('STORAGE_UNWRITABLE', `the storage of this registry ${why}`, { cause });
+}
+
+/** For cleaning up after a failure, whose reason must not be hidden by another one. */
+export function removeIfPossible(filename: string): void {
+  try {
+    fs.unlinkSync(filename);
+  } catch {
+    // What is left ends in .tmp, which nobody lists, or lies beside a blob and goes with it.
+  }
 }

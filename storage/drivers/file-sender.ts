@@ -1,97 +1,159 @@
 import * as fs from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { ByteRange } from '../driver.ts';
+import type { WarmFiles } from './warm-files.ts';
 
 /** Larger steps lose to the processor's cache, smaller ones to the number of calls. */
-const STEP_BYTES = 512 * 1024;
+export const STEP_BYTES = 512 * 1024;
 /** Buffers that wait for the next file; more are left to the garbage collector. */
 const MAX_POOLED = 64;
 
 const pool: Buffer[] = [];
 
+interface Step {
+  position: number;
+  length: number;
+  buffer: Buffer;
+}
+
 /**
- * Writes part of an open file to a stream, and gives when all of it was handed to the system. Two buffers take
- * turns: one is being read into while the other is being written. Ends early, with an error, when the stream does.
+ * Writes part of an open file to a stream, and gives when all of it was handed to the system. What was read lately is
+ * read at once, since it lies in memory; else two buffers take turns: one is being read into while the other is being
+ * written. Ends early, with an error, when the stream does.
  */
-export function sendFile(fd: number, range: ByteRange, out: Writable): Promise<void> {
+export function sendFile(
+  fd: number,
+  range: ByteRange,
+  out: Writable,
+  warm: WarmFiles,
+  path: string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    let next = range.start;
-    let active = 0;
-    let failure: unknown;
-    const finished = () => {
-      if (active > 0) return;
-      out.off('close', onClose);
-      if (failure === undefined) resolve();
-      else reject(failure);
-    };
-    const stop = (buffer: Buffer, error?: unknown) => {
-      if (error) failure ??= error;
-      active -= 1;
-      if (pool.length < MAX_POOLED) pool.push(buffer);
-      finished();
-    };
-    const step = (buffer: Buffer): void => {
-      const length = Math.min(STEP_BYTES, range.end + 1 - next);
-      if (length <= 0 || failure !== undefined) {
-        stop(buffer);
-        return;
-      }
-      const position = next;
-      next += length;
-      read(fd, buffer, length, position, (error) => {
-        if (error || failure !== undefined) return stop(buffer, error);
-        inOrder(position, buffer.subarray(0, length), buffer);
-      });
-    };
-    // Reads may finish out of turn; bytes must not.
-    let sent = range.start;
-    let early: { position: number; bytes: Buffer; buffer: Buffer } | undefined;
-    const inOrder = (position: number, bytes: Buffer, buffer: Buffer): void => {
-      if (position !== sent) {
-        early = { position, bytes, buffer };
-        return;
-      }
-      sent += bytes.length;
-      out.write(bytes, (error) => (error ? stop(buffer, error) : step(buffer)));
-      if (early && early.position === sent) {
-        const waiting = early;
-        early = undefined;
-        inOrder(waiting.position, waiting.bytes, waiting.buffer);
-      }
-    };
-    const onClose = () => {
-      failure ??= new Error('the receiver went away');
-      if (early) {
-        const { buffer } = early;
-        early = undefined;
-        stop(buffer);
-      }
-    };
-    out.once('close', onClose);
-    const lanes = range.end - range.start >= STEP_BYTES ? 2 : 1;
-    active = lanes;
-    for (let lane = 0; lane < lanes; lane += 1) {
-      step(pool.pop() ?? Buffer.allocUnsafeSlow(STEP_BYTES));
-    }
+    new FileSender(fd, range, out, warm, path, (error) => {
+      if (error === undefined) resolve();
+      else reject(error);
+    }).start();
   });
 }
 
-function read(
-  fd: number,
-  buffer: Buffer,
-  length: number,
-  position: number,
-  done: (error?: unknown) => void,
-): void {
-  let filled = 0;
-  const more = () => {
-    fs.read(fd, buffer, filled, length - filled, position + filled, (error, count) => {
-      if (error) return done(error);
-      if (count === 0) return done(new Error('the file is shorter than it was'));
-      filled += count;
-      if (filled < length) return more();
-      done();
-    });
+class FileSender {
+  readonly #fd: number;
+  readonly #end: number;
+  readonly #out: Writable;
+  readonly #warm: WarmFiles;
+  readonly #path: string;
+  readonly #done: (error: unknown) => void;
+  #next: number;
+  #sent: number;
+  #active = 0;
+  #failure: unknown;
+  /** Reads may finish out of turn; bytes must not. */
+  #early: Step | undefined;
+
+  constructor(
+    fd: number,
+    { start, end }: ByteRange,
+    out: Writable,
+    warm: WarmFiles,
+    path: string,
+    done: (error: unknown) => void,
+  ) {
+    this.#fd = fd;
+    this.#next = start;
+    this.#sent = start;
+    this.#end = end + 1;
+    this.#out = out;
+    this.#warm = warm;
+    this.#path = path;
+    this.#done = done;
+  }
+
+  start(): void {
+    this.#out.once('close', this.#onClose);
+    this.#addLane();
+  }
+
+  readonly #onClose = (): void => {
+    this.#failure ??= new Error('the receiver went away');
+    const early = this.#early;
+    this.#early = undefined;
+    if (early) this.#stop(early.buffer);
   };
-  more();
+
+  #addLane(): void {
+    this.#active += 1;
+    this.#step(pool.pop() ?? Buffer.allocUnsafeSlow(STEP_BYTES));
+  }
+
+  #stop(buffer: Buffer, error?: unknown): void {
+    if (error) this.#failure ??= error;
+    this.#active -= 1;
+    if (pool.length < MAX_POOLED) pool.push(buffer);
+    if (this.#active > 0) return;
+    this.#out.off('close', this.#onClose);
+    this.#done(this.#failure);
+  }
+
+  #step(buffer: Buffer): void {
+    const position = this.#next;
+    if (position >= this.#end || this.#failure !== undefined) {
+      this.#stop(buffer);
+      return;
+    }
+    const length = Math.min(STEP_BYTES - (position % STEP_BYTES), this.#end - position);
+    this.#next += length;
+    const step = { position, length, buffer };
+    if (this.#warm.has(this.#path, position / STEP_BYTES)) this.#readAtOnce(step);
+    else {
+      this.#read(step, 0);
+      if (this.#active === 1 && this.#next < this.#end) this.#addLane();
+    }
+  }
+
+  #readAtOnce(step: Step): void {
+    const { position, length, buffer } = step;
+    try {
+      for (let filled = 0; filled < length; ) {
+        const count = fs.readSync(this.#fd, buffer, filled, length - filled, position + filled);
+        if (count === 0) throw tooShort();
+        filled += count;
+      }
+    } catch (error) {
+      this.#stop(buffer, error);
+      return;
+    }
+    this.#inOrder(step);
+  }
+
+  #read(step: Step, filled: number): void {
+    const { position, length, buffer } = step;
+    fs.read(this.#fd, buffer, filled, length - filled, position + filled, (error, count) => {
+      if (error || this.#failure !== undefined) return this.#stop(buffer, error);
+      if (count === 0) return this.#stop(buffer, tooShort());
+      if (filled + count < length) return this.#read(step, filled + count);
+      this.#warm.add(this.#path, position / STEP_BYTES);
+      this.#inOrder(step);
+    });
+  }
+
+  #inOrder(step: Step): void {
+    const { position, length, buffer } = step;
+    if (position !== this.#sent) {
+      this.#early = step;
+      return;
+    }
+    this.#sent += length;
+    this.#out.write(length === STEP_BYTES ? buffer : buffer.subarray(0, length), (error) => {
+      if (error) this.#stop(buffer, error);
+      else this.#step(buffer);
+    });
+    const early = this.#early;
+    if (early?.position !== this.#sent) return;
+    this.#early = undefined;
+    this.#inOrder(early);
+  }
+}
+
+function tooShort(): Error {
+  return new Error('the file is shorter than it was');
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import { opendir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
@@ -14,18 +13,13 @@ import type {
   Tap,
 } from '../driver.ts';
 import { ConditionFailedError, PathNotFoundError } from '../errors.ts';
-import {
-  flush,
-  flushData,
-  makeDirectory,
-  makeDirectoryFor,
-  syncDirectories,
-  syncDirectory,
-} from './directories.ts';
-import { isCode, translate } from './file-errors.ts';
-import { sendFile } from './file-sender.ts';
+import { Directories } from './directories.ts';
+import { isCode, removeIfPossible, translate } from './file-errors.ts';
+import { FilePuts } from './file-puts.ts';
+import { STEP_BYTES, sendFile } from './file-sender.ts';
 import { collect } from './file-writer.ts';
-import { SharedContent } from './shared-content.ts';
+import { flushData } from './flush.ts';
+import { WarmFiles } from './warm-files.ts';
 
 export interface FilesystemOptions {
   /** The directory that holds everything; made when it is missing. */
@@ -40,9 +34,6 @@ const REFUSED_LINKS = ['EXDEV', 'EPERM', 'EACCES', 'EMLINK', 'EEXIST', 'EROFS', 
 /** What `rename` fails with where a directory cannot take the place of what is there. */
 const OCCUPIED = ['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'EXDEV'];
 
-/** A lock file for compare-and-swap that nobody released within this time belongs to a dead process. */
-const LOCK_STALE_MS = 10_000;
-
 /**
  * Content in a directory tree. Every write goes aside, is flushed, and is renamed into place; directories are
  * flushed too. Small metadata calls are synchronous: on a local disk they take microseconds, and the thread pool
@@ -53,19 +44,24 @@ export class FilesystemDriver implements StorageDriver {
   readonly local: LocalFiles;
   readonly #root: string;
   readonly #fsync: boolean;
-  readonly #shared: SharedContent;
+  readonly #directories: Directories;
+  readonly #puts: FilePuts;
+  readonly #warm = new WarmFiles(STEP_BYTES);
 
   constructor(options: FilesystemOptions) {
     this.#root = resolve(options.root);
     this.#fsync = options.fsync ?? true;
-    this.#shared = new SharedContent(this.#root);
+    this.#directories = new Directories(this.#fsync);
+    this.#puts = new FilePuts(this.#root, this.#fsync, this.#directories);
     this.local = {
       stamp: (path) => this.#stamp(path),
       get: (path) => this.#get(path),
       send: (path, range, out, begin) => this.#send(path, range, out, begin),
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
-      moveDirectory: (from, to, spare) => this.#moveDirectory(from, to, spare),
+      putAll: (items) => this.#puts.putAll(items),
+      moveDirectory: (from, to, keep) => this.#moveDirectory(from, to, keep),
+      prune: (path, top) => this.#prune(path, top),
     };
   }
 
@@ -77,32 +73,8 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition, durable = true, shared } = options;
-    if (typeof condition === 'object') {
-      return this.#swap(path, content, condition.unchanged, durable);
-    }
-    const target = this.#at(path);
-    const made = makeDirectoryFor(target, path);
-    if (condition === 'absent' && !durable) {
-      if (shared && this.#share(target, content, path)) return;
-      return create(target, content, path);
-    }
-    const aside = join(dirname(target), `.${randomUUID()}.tmp`);
-    try {
-      await this.#write(aside, content, durable);
-      if (condition === 'absent') {
-        fs.linkSync(aside, target);
-        fs.unlinkSync(aside);
-      } else {
-        fs.renameSync(aside, target);
-      }
-    } catch (error) {
-      removeIfPossible(aside);
-      if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
-      throw translate(error, path);
-    }
-    if (durable && this.#fsync) await syncDirectories(dirname(target), made);
+  put(path: string, content: Uint8Array | string, options?: PutOptions): Promise<void> {
+    return this.#puts.put(path, content, options);
   }
 
   async read(path: string, range?: ByteRange): Promise<Readable> {
@@ -121,10 +93,21 @@ export class FilesystemDriver implements StorageDriver {
 
   async append(path: string, offset: number, source: Readable, tap?: Tap): Promise<number> {
     const target = this.#at(path);
-    const fd = openForAppend(target, offset === 0, path);
+    const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
+    let fd: number;
+    try {
+      fd =
+        offset === 0
+          ? this.#directories.open(target, flags | fs.constants.O_CREAT, path)
+          : fs.openSync(target, flags, 0o666);
+    } catch (error) {
+      throw translate(error, path);
+    }
     try {
       if (fs.fstatSync(fd).size !== offset) throw new ConditionFailedError(path);
-      return offset + (await collect(source, fd, tap));
+      const above = offset === 0 ? this.#directories.syncAbove(dirname(target)) : undefined;
+      const [size] = await Promise.all([collect(source, fd, tap), above]);
+      return offset + size;
     } catch (error) {
       throw translate(error, path);
     } finally {
@@ -153,7 +136,7 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async stat(path: string): Promise<FileInfo> {
-    const stat = fs.statSync(this.#at(path), { throwIfNoEntry: false });
+    const stat = statIfThere(this.#at(path), path);
     if (!stat) throw new PathNotFoundError(path);
     const directory = stat.isDirectory();
     return { size: directory ? 0 : stat.size, modified: stat.mtimeMs, directory };
@@ -168,20 +151,20 @@ export class FilesystemDriver implements StorageDriver {
       }
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return;
-      throw error;
+      throw translate(error, path);
     }
     yield* names.sort();
   }
 
   async move(from: string, to: string): Promise<void> {
     const target = this.#at(to);
-    const made = makeDirectoryFor(target, to);
+    this.#directories.makeFor(target, to);
     try {
       fs.renameSync(this.#at(from), target);
     } catch (error) {
       throw translate(error, from);
     }
-    if (this.#fsync) await syncDirectories(dirname(target), made);
+    await this.#directories.sync(dirname(target));
   }
 
   async delete(path: string, { durable = true }: DeleteOptions = {}): Promise<void> {
@@ -194,11 +177,12 @@ export class FilesystemDriver implements StorageDriver {
     } catch (error) {
       throw translate(error, path);
     }
-    if (durable && this.#fsync) await syncDirectory(dirname(target));
+    this.#directories.forget(target);
+    if (durable) await this.#directories.sync(dirname(target));
   }
 
   async close(): Promise<void> {
-    this.#shared.close();
+    this.#puts.close();
   }
 
   #at(path: string): string {
@@ -206,7 +190,7 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   #stamp(path: string): FileStamp | undefined {
-    const stat = fs.statSync(this.#root + path, { throwIfNoEntry: false });
+    const stat = statIfThere(this.#root + path, path);
     return stat && { inode: stat.ino, modified: stat.mtimeMs, size: stat.size };
   }
 
@@ -215,7 +199,7 @@ export class FilesystemDriver implements StorageDriver {
       return fs.readFileSync(this.#root + path);
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return undefined;
-      throw error;
+      throw translate(error, path);
     }
   }
 
@@ -228,7 +212,7 @@ export class FilesystemDriver implements StorageDriver {
     }
     try {
       begin();
-      await sendFile(fd, range, out);
+      await sendFile(fd, range, out, this.#warm, path);
     } finally {
       fs.closeSync(fd);
     }
@@ -240,7 +224,7 @@ export class FilesystemDriver implements StorageDriver {
       // A symbolic link would be linked itself, and content that can't be written can't be flushed either.
       if (!fs.lstatSync(filename).isFile()) return false;
       fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK);
-      makeDirectory(dirname(target));
+      this.#directories.make(dirname(target));
       fs.linkSync(filename, target);
       return true;
     } catch (error) {
@@ -249,119 +233,46 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async #moveDirectory(from: string, to: string, spare: readonly string[]): Promise<boolean> {
+  async #moveDirectory(from: string, to: string, keep: string): Promise<boolean> {
+    const source = this.#at(from);
     const target = this.#at(to);
-    let made: string | undefined;
+    const leftovers: string[] = [];
     try {
-      made = renameDirectory(this.#at(from), target);
+      for (const entry of fs.readdirSync(source, { withFileTypes: true })) {
+        if (entry.isDirectory()) return false;
+        if (entry.name !== keep) leftovers.push(entry.name);
+      }
+      this.#directories.make(dirname(target));
+      fs.renameSync(source, target);
     } catch (error) {
       if (OCCUPIED.some((code) => isCode(error, code))) return false;
       throw translate(error, from);
     }
-    for (const name of spare) removeIfPossible(join(target, name));
-    if (this.#fsync) {
-      await Promise.all([syncDirectory(target), syncDirectories(dirname(target), made)]);
-    }
+    for (const name of leftovers) removeIfPossible(join(target, name));
+    this.#directories.forget(source);
+    await this.#directories.sync(target, dirname(target));
     return true;
   }
 
-  #share(filename: string, content: Uint8Array | string, path: string): boolean {
+  #prune(path: string, top: string): void {
     try {
-      return this.#shared.make(filename, content.toString());
-    } catch (error) {
-      if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
-      throw translate(error, path);
-    }
-  }
-
-  async #write(filename: string, content: Uint8Array | string, durable: boolean): Promise<void> {
-    const fd = fs.openSync(filename, 'wx', 0o666);
-    try {
-      fs.writeFileSync(fd, content);
-      if (durable && this.#fsync) await flush(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-  }
-
-  /** Compare-and-swap under a lock file, since POSIX has none of its own. */
-  async #swap(
-    path: string,
-    content: Uint8Array | string,
-    unchanged: Buffer,
-    durable: boolean,
-  ): Promise<void> {
-    if (!this.#get(path)?.equals(unchanged)) throw new ConditionFailedError(path);
-    const lock = `${this.#at(path)}.lock.tmp`;
-    const deadline = Date.now() + LOCK_STALE_MS;
-    while (!tryLock(lock)) {
-      if (Date.now() > deadline) throw new ConditionFailedError(path);
-      await new Promise((done) => setTimeout(done, 2));
-    }
-    try {
-      if (!this.#get(path)?.equals(unchanged)) throw new ConditionFailedError(path);
-      await this.put(path, content, { durable });
-    } finally {
-      fs.rmSync(lock, { force: true });
+      for (
+        let at = path;
+        at === top || at.startsWith(`${top}/`);
+        at = at.slice(0, at.lastIndexOf('/'))
+      ) {
+        fs.rmdirSync(this.#root + at);
+      }
+    } catch {
+      // Whatever keeps a directory keeps those above it.
     }
   }
 }
 
-/** Makes a file unless it is there. A reader may come between the file and its content. */
-function create(filename: string, content: Uint8Array | string, path: string): void {
-  let fd: number;
+function statIfThere(filename: string, path: string): fs.Stats | undefined {
   try {
-    fd = fs.openSync(filename, 'wx', 0o666);
+    return fs.statSync(filename, { throwIfNoEntry: false });
   } catch (error) {
-    if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
     throw translate(error, path);
-  }
-  try {
-    fs.writeFileSync(fd, content);
-  } catch (error) {
-    removeIfPossible(filename);
-    throw translate(error, path);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** Opens a file at its end; a new one may need its directory. */
-function openForAppend(filename: string, fresh: boolean, path: string, again = fresh): number {
-  const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
-  try {
-    return fs.openSync(filename, fresh ? flags | fs.constants.O_CREAT : flags, 0o666);
-  } catch (error) {
-    if (!(again && isCode(error, 'ENOENT'))) throw translate(error, path);
-  }
-  makeDirectoryFor(filename, path);
-  return openForAppend(filename, fresh, path, false);
-}
-
-/** Renames a directory; gives the topmost directory that was made for it. */
-function renameDirectory(from: string, to: string): string | undefined {
-  const made = makeDirectory(dirname(to));
-  fs.renameSync(from, to);
-  return made;
-}
-
-/** For cleaning up after a failure, whose reason must not be hidden by another one. */
-function removeIfPossible(filename: string): void {
-  try {
-    fs.rmSync(filename, { force: true });
-  } catch {
-    // What is left ends in .tmp, which nobody lists.
-  }
-}
-
-function tryLock(filename: string): boolean {
-  try {
-    fs.closeSync(fs.openSync(filename, 'wx'));
-    return true;
-  } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw translate(error, filename);
-    const stat = fs.statSync(filename, { throwIfNoEntry: false });
-    if (stat && Date.now() - stat.mtimeMs > LOCK_STALE_MS) fs.rmSync(filename, { force: true });
-    return false;
   }
 }

@@ -10,18 +10,24 @@ import { FilesystemDriver } from '../../storage/drivers/filesystem.ts';
 import { MemoryDriver } from '../../storage/drivers/memory.ts';
 import { storageError } from '../../storage/errors.ts';
 import { type RunningServer, serveApp } from '../support/app-server.ts';
+import { collectingLog } from '../support/collecting-log.ts';
 import { type Answer, jsonOf } from '../support/http-client.ts';
-import { makeV2Image } from '../support/images.ts';
+import { makeV1Chain, makeV2Image } from '../support/images.ts';
 import { sha256 } from '../support/tar-layer.ts';
+import { V1Client } from '../support/v1-client.ts';
 import { V2Client } from '../support/v2-client.ts';
 
 const MIB = 1024 * 1024;
 
-function expectFull(answer: Answer, reason = /storage of this registry is full/): void {
-  assert.equal(answer.status, 507, answer.body.toString());
+function expectRefusal(answer: Answer, status: 503 | 507, reason: RegExp): void {
+  assert.equal(answer.status, status, answer.body.toString());
   const { errors } = jsonOf<{ errors: { code: string; message: string }[] }>(answer);
   assert.equal(errors[0]?.code, 'UNAVAILABLE');
   assert.match(errors[0]?.message ?? '', reason);
+}
+
+function expectFull(answer: Answer): void {
+  expectRefusal(answer, 507, /storage of this registry is full/);
 }
 
 async function putBlob(client: V2Client, bytes: Buffer): Promise<Answer> {
@@ -81,12 +87,16 @@ async function tinyDisk(): Promise<Disk> {
 
 async function pretendedDisk(): Promise<Disk> {
   const driver = new MemoryDriver();
-  let trouble: string | undefined;
+  let trouble: 'full' | 'read-only' | undefined;
   const refuse = () => {
     if (trouble === undefined) return;
-    throw storageError('STORAGE_FULL', `the storage of this registry is ${trouble}`);
+    const code = trouble === 'full' ? 'STORAGE_FULL' : 'STORAGE_UNWRITABLE';
+    throw storageError(
+      code,
+      `the storage of this registry is ${trouble}${trouble === 'full' ? '' : ' at the moment; try again later'}`,
+    );
   };
-  const say = (what: string | undefined) => async () => {
+  const say = (what: typeof trouble) => async () => {
     trouble = what;
   };
   const { put, append } = { put: driver.put.bind(driver), append: driver.append.bind(driver) };
@@ -112,11 +122,12 @@ describe(`a disk without space (${mayMount ? 'tmpfs' : 'pretended'})`, () => {
   let disk: Disk;
   let server: RunningServer;
   let client: V2Client;
+  const log = collectingLog();
   const image = makeV2Image({ seed: 31, layers: 2 });
 
   before(async () => {
     disk = await (mayMount ? tinyDisk() : pretendedDisk());
-    server = await serveApp(disk.driver);
+    server = await serveApp(disk.driver, {}, { log });
     client = new V2Client(server.url);
     await client.pushImage('team/app', 'v1', image);
   });
@@ -169,13 +180,42 @@ describe(`a disk without space (${mayMount ? 'tmpfs' : 'pretended'})`, () => {
     assert.deepEqual(await client.pullBlob('team/app', sha256(bytes)), bytes);
   });
 
-  it('that became read-only refuses writes with 507, serves reads, and takes writes again later', async () => {
+  it('that became read-only refuses writes with 503, serves reads, and takes writes again later', async () => {
     const bytes = randomBytes(1000);
     await disk.protect();
-    expectFull(await putBlob(client, bytes), /read-only/);
+    expectRefusal(await putBlob(client, bytes), 503, /read-only/);
     await client.pullManifest('team/app', 'v1');
     await disk.unprotect();
     assert.equal((await putBlob(client, bytes)).status, 201);
+  });
+
+  it('refuses a V1 push in the form of V1, without a half image, and takes it again later', async () => {
+    const engine = new V1Client(server.url, '1.5.0');
+    const chain = makeV1Chain({ seed: 33, layers: 2 });
+    await disk.fill();
+    await assert.rejects(engine.push('team/old', 'v1', chain), /storage of this registry is full/);
+    const tag = await client.call('GET', '/v1/repositories/team/old/tags/v1');
+    assert.equal(tag.status, 404);
+    await disk.free();
+    await disk.protect();
+    const json = await client.call('PUT', '/v1/repositories/team/old/', {}, Buffer.from('[]'));
+    assert.equal(json.status, 503, json.body.toString());
+    assert.deepEqual(jsonOf(json), {
+      error: 'the storage of this registry is read-only at the moment; try again later',
+    });
+    await disk.unprotect();
+    await engine.push('team/old', 'v1', chain);
+    const pulled = await engine.pull('team/old', 'v1');
+    assert.equal(pulled.images.length, 2);
+  });
+
+  it('is told to the operator, with what the system said', () => {
+    const causes = log.lines
+      .filter(({ event }) => event === 'the storage refused')
+      .map(({ fields }) => String(fields.cause));
+    const seen = (code: string) => causes.some((cause) => cause.startsWith(code));
+    if (mayMount) assert.deepEqual([seen('ENOSPC'), seen('EROFS')], [true, true]);
+    else assert.ok(causes.length > 3);
   });
 
   it('leaves nothing but what is whole', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { limitRequests, limitUploads } from '../../src/limits.ts';
+import { NO_PEERS } from '../../src/peers.ts';
 import { MemoryDriver } from '../../storage/drivers/memory.ts';
 import { type RunningServer, serveApp } from '../support/app-server.ts';
 import { type Answer, jsonOf, request } from '../support/http-client.ts';
@@ -14,7 +15,9 @@ describe('the limit of requests', () => {
   const from = (address: string) =>
     request(`${server.url}/v2/`, { headers: { 'X-Forwarded-For': address } });
   before(async () => {
-    server = await serveApp(new MemoryDriver(), { guards: [limitRequests(3, () => time)] });
+    server = await serveApp(new MemoryDriver(), {
+      guards: [limitRequests(3, NO_PEERS, () => time)],
+    });
   });
   after(() => server.stop());
 

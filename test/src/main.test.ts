@@ -95,6 +95,7 @@ describe('the command line', { concurrency: 3 }, () => {
       const { code, stderr } = await runProgram(['serve'], {
         SETTINGS_FLAVOR: 'test',
         REGISTRY_PORT: port,
+        REGISTRY_STORAGE: `{filesystem: {rootdirectory: ${folder}/in-use}}`,
         GUNICORN_WORKERS: workers,
       });
       assert.equal(code, 1);

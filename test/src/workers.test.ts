@@ -123,7 +123,7 @@ describe('master and workers', { concurrency: 3 }, () => {
   test('HUP replaces every worker, follows the file, and drops no request', async () => {
     const file = join(folder, 'live.yml');
     const write = (workers: string) =>
-      writeFileSync(file, `test:\n  storage: inmemory\n  workers: ${workers}\n`);
+      writeFileSync(file, `test:\n  storage_path: ${folder}/live\n  workers: ${workers}\n`);
     write('2');
     const registry = await RegistryProcess.start({ REGISTRY_HOST: '127.0.0.1' }, [file]);
     const before = await registry.workers();

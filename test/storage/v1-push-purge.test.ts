@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { utimes } from 'node:fs/promises';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
@@ -54,6 +55,23 @@ describe('purging interrupted V1 pushes', () => {
     assert.equal((await staged(young.id)).length, 3);
     assert.equal((await request(`${server.url}/v1/images/${old.id}/json`)).status, 404);
     assert.equal((await request(`${server.url}/v1/images/${young.id}/json`)).status, 400);
+  });
+
+  it('leaves no empty folders of what it takes, nor of pushes that ended long ago', async () => {
+    const folder = (id: string, name = '') =>
+      server.driver.local?.filename(`/docker/registry/v1/images/${id.slice(0, 2)}/${id}${name}`) ??
+      '';
+    const old = await abandon(8 * DAY);
+    const [done, begun] = [image(), await abandon(DAY)];
+    await new V1Client(server.url).push('team/done', 'v1', [done]);
+    assert.ok(existsSync(folder(done.id, '/staging')));
+    const at = new Date(Date.now() - 8 * DAY);
+    await utimes(folder(done.id, '/staging'), at, at);
+    await purge();
+    assert.equal(existsSync(folder(old.id)), false);
+    assert.equal(existsSync(folder(done.id, '/staging')), false);
+    assert.equal((await request(`${server.url}/v1/images/${done.id}/json`)).status, 200);
+    assert.equal((await staged(begun.id)).length, 3);
   });
 
   it('takes a push that ended after its JSON', async () => {

@@ -1,4 +1,5 @@
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
@@ -26,7 +27,8 @@ export interface Answer {
 export function open(url: string, init: RequestInit = {}): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const { method = 'GET', headers = {}, body, signal } = init;
-    const outgoing = httpRequest(url, {
+    const send = url.startsWith('https:') ? httpsRequest : httpRequest;
+    const outgoing = send(url, {
       method,
       agent: false,
       headers: { connection: 'close', ...headers },

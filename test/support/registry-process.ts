@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 
@@ -27,20 +29,24 @@ export async function runProgram(
 }
 
 const started = new Set<ChildProcess>();
+const folders: string[] = [];
 // A test that fails leaves its registry behind, which would keep the runner waiting for ever.
 after(() => {
   for (const child of started) child.kill('SIGKILL');
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-/** A registry in a process of its own, on a free port, with its content in memory. */
+/** A registry in a process of its own, on a free port; content in memory, or in a folder for several workers. */
 export class RegistryProcess {
   readonly child: ChildProcess;
   readonly output: { stdout: string; stderr: string };
   readonly exited: Promise<unknown[]>;
   port = 0;
+  readonly #logFile: string | undefined;
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, logFile: string | undefined) {
     this.child = child;
+    this.#logFile = logFile;
     this.output = collect(child);
     started.add(child);
     child.once('exit', () => started.delete(child));
@@ -51,6 +57,7 @@ export class RegistryProcess {
   static async start(
     environment: Record<string, string> = {},
     words: string[] = [],
+    { logFile }: { logFile?: string } = {},
   ): Promise<RegistryProcess> {
     const env = {
       PATH: process.env.PATH,
@@ -58,10 +65,14 @@ export class RegistryProcess {
       REGISTRY_PORT: '0',
       LOGLEVEL: 'info',
       REGISTRY_LOG_FORMAT: 'json',
+      ...(environment.GUNICORN_WORKERS !== undefined &&
+        environment.STORAGE_PATH === undefined &&
+        inFolder()),
       ...environment,
     };
     const registry = new RegistryProcess(
       spawn(process.execPath, [MAIN, 'serve', ...words], { env }),
+      logFile,
     );
     const { address } = await registry.event('listening');
     registry.port = Number(String(address).split(':').pop());
@@ -70,9 +81,11 @@ export class RegistryProcess {
 
   /** The log lines so far, parsed. */
   log(): Record<string, unknown>[] {
-    return this.output.stderr
-      .split('\n')
-      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
+    const text =
+      this.#logFile !== undefined && existsSync(this.#logFile)
+        ? readFileSync(this.#logFile, 'utf8')
+        : this.output.stderr;
+    return text.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
   }
 
   /** The lines of the access log so far, parsed. */
@@ -107,6 +120,13 @@ export class RegistryProcess {
     if (this.child.exitCode === null && this.child.signalCode === null) this.signal('SIGQUIT');
     await this.exited;
   }
+}
+
+/** Storage that workers can share, gone at the end. */
+function inFolder(): Record<string, string> {
+  const folder = mkdtempSync(join(tmpdir(), 'registry-process-'));
+  folders.push(folder);
+  return { REGISTRY_STORAGE: `{filesystem: {rootdirectory: ${folder}}}` };
 }
 
 async function childrenOf(pid: number): Promise<number[]> {

@@ -172,10 +172,8 @@ test("reads docker-registry's own file as it is", () => {
     kind: 'filesystem',
     root: '/srv/registry',
     fsync: true,
-    synchronousReads: true,
   });
   assert.equal(storage.delete, true);
-  assert.equal(storage.redirect, false);
   assert.equal(protocols.v1.issue, '"our registry"');
   assert.equal(protocols.v1.indexEndpoint, 'https://index.example');
   assert.equal(log.level, 'debug');
@@ -215,7 +213,6 @@ test("maps docker-registry's S3, Redis, mail and mirror to ours", () => {
       encrypt: true,
     },
   );
-  assert.equal(config.storage.redirect, true);
   assert.deepEqual(config.redis?.addresses, ['redis:6380']);
   assert.equal(config.mail?.host, 'mail');
   assert.deepEqual(config.protocols.v1.mirror, {

@@ -11,6 +11,10 @@ const MISTAKES: [string, RegExp][] = [
   ['listen: {port: many}', /^2 listen.port expected a whole number, got "many"/],
   ['listen: 5000', /^2 listen expected a map of settings, got "5000"/],
   ['workers: 0', /^2 workers expected a whole number, from 1 to 256, got 0/],
+  [
+    '{storage: inmemory, workers: 2}',
+    /^2 workers 2 workers can't share storage in memory; set it to 1 \(GUNICORN_WORKERS=1\)/,
+  ],
   ['http: {draintimeout: soon}', /^2 http.draintimeout expected a duration such as 10s/],
   [
     'http: {limits: {manifestbytes: lots}}',

@@ -21,7 +21,6 @@ test('the sample is what runs when nothing is said: dev, one process, ./data', (
     kind: 'filesystem',
     root: './data',
     fsync: true,
-    synchronousReads: true,
   });
   assert.equal(config.storage.delete, true);
   assert.equal(config.workers.count, 1);

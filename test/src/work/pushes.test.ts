@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { makeV2Image } from '../../support/images.ts';
+import { KeepAliveClient } from '../../support/keep-alive-client.ts';
+import { Seeded } from '../../support/seeded.ts';
+import { sha256 } from '../../support/tar-layer.ts';
+import { type Budget, excess } from '../../support/work/budget.ts';
+import { startCounted } from '../../support/work/measured-server.ts';
+
+const MIB = 1024 * 1024;
+/** Content is hashed once, written once and never copied; the rest is of small records, such as the link. */
+const ONCE = { hashedBytes: MIB, writtenBytes: MIB + 500, copiedBytes: 500 };
+const TIMES = 5;
+const UPLOADS = '/v2/team/app/blobs/uploads/';
+const IMAGE = makeV2Image({ seed: 3, layers: 2 });
+
+const UNCHANGED = 'a manifest that is there under this tag';
+
+interface Push {
+  /** Makes one push that the store has not seen; `n` counts them. */
+  push(client: KeepAliveClient, n: number): Promise<void>;
+  /** What it may cost where content is flushed to disk; nothing is where fsync is off. */
+  work: Budget;
+}
+
+const withDigest = (location: unknown, digest: string) =>
+  `${location}${String(location).includes('?') ? '&' : '?'}digest=${digest}`;
+
+async function ask(
+  client: KeepAliveClient,
+  status: number,
+  ...request: Parameters<KeepAliveClient['ask']>
+) {
+  const answer = await client.ask(...request);
+  assert.equal(answer.status, status, `${request[0]} ${request[1]}: ${answer.body}`);
+  return answer.headers;
+}
+
+/** Content that is pushed here for the first time. */
+const fresh = (seed: number) => new Seeded(seed).bytes(MIB);
+
+/** Every way in which layers and manifests come. Lower a budget when a push gets cheaper; never raise it unseen. */
+const PUSH_BUDGETS: Record<string, Push> = {
+  'a blob of 1 MiB, POST and PUT': {
+    async push(client, n) {
+      const bytes = fresh(100 + n);
+      const { location } = await ask(client, 202, 'POST', UPLOADS);
+      await ask(client, 201, 'PUT', withDigest(location, sha256(bytes)), {}, bytes);
+    },
+    work: {
+      opens: 9,
+      stats: 13,
+      writes: 4,
+      flushes: 7,
+      renames: 2,
+      links: 2,
+      removals: 2,
+      directories: 3,
+      listings: 1,
+      ...ONCE,
+    },
+  },
+  'a blob of 1 MiB in one POST': {
+    async push(client, n) {
+      const bytes = fresh(200 + n);
+      await ask(client, 201, 'POST', withDigest(UPLOADS, sha256(bytes)), {}, bytes);
+    },
+    work: {
+      opens: 9,
+      stats: 7,
+      writes: 4,
+      flushes: 7,
+      renames: 2,
+      directories: 3,
+      listings: 1,
+      ...ONCE,
+    },
+  },
+  'a blob of 1 MiB, POST, PATCH and PUT': {
+    async push(client, n) {
+      const bytes = fresh(300 + n);
+      const { location } = await ask(client, 202, 'POST', UPLOADS);
+      const next = await ask(client, 202, 'PATCH', String(location), {}, bytes);
+      await ask(client, 201, 'PUT', withDigest(next.location, sha256(bytes)));
+    },
+    work: {
+      opens: 9,
+      stats: 17,
+      writes: 4,
+      flushes: 7,
+      renames: 2,
+      links: 3,
+      removals: 3,
+      directories: 3,
+      listings: 1,
+      ...ONCE,
+    },
+  },
+  'a mount': {
+    async push(client, n) {
+      const [digest] = IMAGE.blobs.keys();
+      const to = `/v2/team/mounted-${n}/blobs/uploads/`;
+      await ask(client, 201, 'POST', `${to}?mount=${digest}&from=team/app`);
+    },
+    work: {
+      opens: 7,
+      stats: 6,
+      reads: 1,
+      readBytes: 71,
+      writes: 1,
+      writtenBytes: 71,
+      flushes: 6,
+      renames: 1,
+      directories: 1,
+    },
+  },
+  'a manifest under a new tag': {
+    async push(client, n) {
+      const bytes = Buffer.from(
+        IMAGE.manifest.toString().replace('{', `{ "annotations": {"n": "${n}"},`),
+      );
+      const type = { 'content-type': IMAGE.mediaType };
+      await ask(client, 201, 'PUT', `/v2/team/app/manifests/v${n}`, type, bytes);
+    },
+    work: {
+      opens: 16,
+      stats: 14,
+      writes: 4,
+      flushes: 16,
+      renames: 4,
+      directories: 4,
+      writtenBytes: 1000,
+      hashedBytes: 1600,
+      copiedBytes: 800,
+    },
+  },
+  [UNCHANGED]: {
+    async push(client) {
+      const type = { 'content-type': IMAGE.mediaType };
+      await ask(client, 201, 'PUT', '/v2/team/app/manifests/latest', type, IMAGE.manifest);
+    },
+    work: { opens: 2, stats: 10, reads: 2, readBytes: 142, hashedBytes: 1500, copiedBytes: 800 },
+  },
+};
+
+for (const fsync of [true, false]) {
+  describe(`a push, with fsync ${fsync ? 'on' : 'off'}`, { timeout: 60_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'work-'));
+    const server = await startCounted(folder, {
+      REGISTRY_LOG_ACCESSLOG_FORMAT: 'none',
+      ...(!fsync && { REGISTRY_STORAGE_FILESYSTEM_FSYNC: 'false' }),
+    });
+    const client = new KeepAliveClient(server.port, 'work-test');
+    after(async () => {
+      client.close();
+      await server.stop();
+      rmSync(folder, { recursive: true });
+    });
+    for (const [digest, bytes] of IMAGE.blobs) {
+      await ask(client, 201, 'POST', withDigest(UPLOADS, digest), {}, bytes);
+    }
+    for (const [name, { push, work: budget }] of Object.entries(PUSH_BUDGETS)) {
+      it(`touches files and bytes no more than its budget: ${name}`, async () => {
+        await push(client, 0);
+        const work = await server.during(async () => {
+          for (let n = 1; n <= TIMES; n += 1) await push(client, n);
+        });
+        const allowed = fsync ? budget : { ...budget, flushes: 0 };
+        assert.deepEqual(excess(work, TIMES, allowed), []);
+        if (fsync && name !== UNCHANGED) assert.ok(work.flushes >= TIMES, 'nothing was flushed');
+      });
+    }
+  });
+}
