@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { type Digest, isDigest } from './digest.ts';
 import type { FileStamp, PutItem, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
+import { putAll } from './put-all.ts';
 
 export type MaybePromise<T> = T | Promise<T>;
 
@@ -50,9 +51,7 @@ export class Links {
 
   /** Writes links, or other small content, so that none is seen before those ahead of it. */
   async writeAll(items: readonly PutItem[]): Promise<void> {
-    const { local } = this.#driver;
-    if (local?.putAll) await local.putAll(items);
-    else for (const { path, content } of items) await this.#driver.put(path, content);
+    await putAll(this.#driver, items);
   }
 }
 

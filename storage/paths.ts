@@ -23,7 +23,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     images/<hh>/<id>/{ancestry,checksum}                           [id, parent, …]; what was computed on the way in
  *     images/<hh>/<id>/layer                                         { blob, size, … }, written last: the image is complete
  *     images/<hh>/<id>/kept                                          a virtual image that others were pushed on top of
- *     images/<hh>/<id>/staging/<claimant>/{json,layer,received}      a push in progress, apart for each user
+ *     images/<hh>/<id>/staging/<claimant>/{json,data,received}      a push in progress, apart for each user
  *     images/<hh>/<id>/claims/<claimant>                             users who proved that they have this very image
  *     images/<hh>/<id>/holders/<name with ~ for />                   repositories that hold the pushed image
  *     images/<hh>/<id>/readers/<name with ~ for />                   manifests there that give the virtual image
@@ -115,7 +115,7 @@ export const v1StagingDirectory = (id: V1ImageId, claimant: string): string =>
 export const v1StagingFile = (
   id: V1ImageId,
   claimant: string,
-  file: 'json' | 'layer' | 'received' | 'lock',
+  file: 'json' | 'data' | 'received' | 'lock',
 ): string => `${v1StagingDirectory(id, claimant)}/${file}`;
 export const v1ClaimsRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/claims`;
 export const v1Claim = (id: V1ImageId, claimant: string): string =>

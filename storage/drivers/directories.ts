@@ -3,6 +3,9 @@ import { dirname } from 'node:path';
 import { isCode, translate } from './file-errors.ts';
 import { flush } from './flush.ts';
 
+/** New directories of records that nobody flushes gather; past this many they are taken for written. */
+const MAX_FRESH = 10_000;
+
 /**
  * The directories of a tree: made where they are missing, and flushed, so that what was made in them is found again
  * after a power cut. Whoever needs a directory that another request has just made waits for its flush too.
@@ -31,6 +34,7 @@ export class Directories {
     const first = fs.mkdirSync(directory, { recursive: true });
     if (!this.#fsync || first === undefined) return;
     for (let at = directory; at.length >= first.length; at = dirname(at)) this.#fresh.add(at);
+    if (this.#fresh.size > MAX_FRESH) this.#fresh.clear();
   }
 
   /** Opens a file in a directory that may be missing, or have been pruned by another process. */

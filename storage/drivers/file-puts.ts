@@ -71,7 +71,7 @@ export class FilePuts {
       if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
       throw translate(error, path);
     }
-    return durable ? this.#directories.sync(directory) : this.#directories.syncAbove(directory);
+    if (durable) await this.#directories.sync(directory);
   }
 
   /** Flushes all of them at the same time, and shows them one after the other. */

@@ -172,10 +172,10 @@ export class FilesystemDriver implements StorageDriver {
     const stat = fs.lstatSync(target, { throwIfNoEntry: false });
     if (!stat) return;
     try {
-      if (!stat.isDirectory()) fs.rmSync(target, { force: true });
+      if (!stat.isDirectory()) fs.unlinkSync(target);
       else await rm(target, { recursive: true, force: true, maxRetries: 3 });
     } catch (error) {
-      throw translate(error, path);
+      if (!isCode(error, 'ENOENT')) throw translate(error, path);
     }
     this.#directories.forget(target);
     if (durable) await this.#directories.sync(dirname(target));
