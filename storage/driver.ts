@@ -112,6 +112,11 @@ export interface LocalFiles {
    */
   putAll?(items: readonly PutItem[]): Promise<void>;
   /**
+   * Shows small content that is stored durably at another path as well, durably, as written now. False, and nothing is
+   * done, where something lies there or files can't share an inode. It costs less than to put the content again.
+   */
+  repeat?(from: string, to: string): Promise<boolean>;
+  /**
    * Makes a directory the directory `to`, durably, and removes every file in it but `keep`. False, and nothing is done,
    * where something lies at `to`, or another directory in this one. To move its one file alone would cost a directory
    * made and another removed.

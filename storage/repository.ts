@@ -10,7 +10,7 @@ import type { RepositoryName, Tag } from './names.ts';
 import { manifestsRoot, repositoryRoot } from './paths.ts';
 import { isOccupied } from './records.ts';
 import { type ReferrerIndexes, Referrers } from './referrers.ts';
-import { RepositoryBlobs } from './repository-blobs.ts';
+import { type LinkedBlob, RepositoryBlobs } from './repository-blobs.ts';
 import type { RunningHashes } from './running-hashes.ts';
 import { Tags } from './tags.ts';
 import { Uploads } from './uploads.ts';
@@ -113,21 +113,25 @@ export class Repository {
   }
 
   /**
-   * Makes a blob of another repository visible here, without a copy. False when the other has it not; with no other
-   * named, any stored blob will do, and the caller has seen to it that it may be read.
+   * Makes a blob of another repository visible here, without a copy, and gives it. Undefined when the other has it not;
+   * with no other named, any stored blob will do, and the caller has seen to it that it may be read.
    */
-  async mount(digest: Digest, from: Repository | undefined): Promise<boolean> {
+  async mount(digest: Digest, from: Repository | undefined): Promise<LinkedBlob | undefined> {
     if (from) {
       const found = await from.blobs.find(digest);
-      if (!found) return false;
-      await this.blobs.link(found.canonical);
-      if (found.canonical !== digest) await this.blobs.link(digest, found.canonical);
-      return true;
-    } else if ((await this.#parts.blobs.size(digest)) === undefined) {
-      return false;
+      if (!found) return undefined;
+      if (found.canonical === digest) {
+        await this.blobs.linkFrom(from.blobs, digest);
+      } else {
+        await this.blobs.link(found.canonical);
+        await this.blobs.link(digest, found.canonical);
+      }
+      return found;
     }
+    const size = await this.#parts.blobs.size(digest);
+    if (size === undefined) return undefined;
     await this.blobs.link(digest);
-    return true;
+    return { canonical: digest, size };
   }
 
   /** Whether a manifest was ever stored here (v2.md 1.6). */

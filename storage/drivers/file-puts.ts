@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { PutItem, PutOptions } from '../driver.ts';
 import { ConditionFailedError } from '../errors.ts';
 import type { Directories } from './directories.ts';
@@ -10,6 +10,9 @@ import { SharedContent } from './shared-content.ts';
 
 /** A lock file for compare-and-swap that nobody released within this time belongs to a dead process. */
 const LOCK_STALE_MS = 10_000;
+
+/** What `link` fails with where the content has to be written again. */
+const UNLINKABLE = ['EEXIST', 'EMLINK', 'ENOENT', 'EXDEV', 'EPERM', 'EACCES', 'ENOTSUP', 'ENOSYS'];
 
 /** Puts small content into files: written aside, flushed, and renamed into place. */
 export class FilePuts {
@@ -100,6 +103,22 @@ export class FilePuts {
     await this.#directories.sync(...files.map(({ target }) => dirname(target)));
   }
 
+  /** As `LocalFiles.repeat`. */
+  async repeat(from: string, to: string): Promise<boolean> {
+    const target = this.#root + to;
+    this.#directories.makeFor(target, to);
+    try {
+      fs.linkSync(this.#root + from, target);
+      const now = Date.now() / 1000;
+      fs.utimesSync(target, now, now);
+    } catch (error) {
+      if (UNLINKABLE.some((code) => isCode(error, code))) return false;
+      throw translate(error, to);
+    }
+    await this.#directories.sync(dirname(target));
+    return true;
+  }
+
   /** Makes a file unless it is there. A reader may come between the file and its content. */
   #create(filename: string, content: Uint8Array | string, path: string): void {
     let fd: number;
@@ -168,7 +187,7 @@ export class FilePuts {
 
 /** Where content is written before it is shown. */
 function asideOf(target: string): string {
-  return join(dirname(target), `.${randomUUID()}.tmp`);
+  return `${dirname(target)}/.${randomUUID()}.tmp`;
 }
 
 function readIfThere(filename: string): Buffer | undefined {

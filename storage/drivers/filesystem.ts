@@ -60,6 +60,7 @@ export class FilesystemDriver implements StorageDriver {
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
       putAll: (items) => this.#puts.putAll(items),
+      repeat: (from, to) => this.#puts.repeat(from, to),
       moveDirectory: (from, to, keep) => this.#moveDirectory(from, to, keep),
       prune: (path, top) => this.#prune(path, top),
     };
