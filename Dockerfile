@@ -2,7 +2,7 @@ FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
-COPY tsconfig.json ./
+COPY tsconfig.json bundle.mjs ./
 COPY storage storage
 COPY protocols protocols
 COPY src src
@@ -28,5 +28,5 @@ USER 1000:1000
 VOLUME /var/lib/registry
 EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s CMD ["node", "/app/deploy/healthcheck.mjs"]
-ENTRYPOINT ["node", "--enable-source-maps", "/app/dist/src/main.js"]
+ENTRYPOINT ["node", "/app/dist/src/main.js"]
 CMD ["serve"]

@@ -65,26 +65,34 @@ interface Finish {
 
 let gathering = false;
 let gathered: Finish[] = [];
+/** Whether the last turn of the event loop had several answers. */
+let crowded = false;
+let answers = 0;
 
 /**
- * Of the answers that become ready in one turn of the event loop the first leaves at once, and all others together at
- * its end: a write that has to wake its reader costs more than deciding what to write, and readers that were woken
- * once take the rest without it.
+ * Answers that become ready in one turn of the event loop leave together at its end, where the turn before had several
+ * too: a write that has to wake its reader costs more than deciding what to write, and readers that were woken once take
+ * the rest without it. An answer that comes alone leaves at once.
  */
 function finish(answer: Finish): void {
-  if (gathering) {
-    gathered.push(answer);
-    return;
+  answers += 1;
+  if (!gathering) {
+    gathering = true;
+    setImmediate(finishGathered);
+    if (!crowded) {
+      end(answer);
+      return;
+    }
   }
-  gathering = true;
-  setImmediate(finishGathered);
-  end(answer);
+  gathered.push(answer);
 }
 
 function finishGathered(): void {
-  gathering = false;
   const ready = gathered;
+  gathering = false;
   gathered = [];
+  crowded = answers > 1;
+  answers = 0;
   for (const answer of ready) end(answer);
 }
 

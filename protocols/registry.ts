@@ -5,6 +5,7 @@ import {
   type StorageErrorCode,
 } from '../storage/errors.ts';
 import type { Descriptor } from '../storage/manifest.ts';
+import type { RepositoryName, Tag } from '../storage/names.ts';
 import type { V1Images, V1Repository } from '../storage/v1-store.ts';
 import type { AccelRedirect } from './accel-redirect.ts';
 
@@ -177,6 +178,13 @@ export interface V1Mirror {
   readonly images: V1Images;
   /** The same repository, with what upstream has of it. */
   repository(own: V1Repository): V1Repository;
+  /**
+   * Brings what upstream has under a tag, and tags it here, unless the tag was written here: V2 clients then find it.
+   * `restricted`: images are readable through their repositories only. Throws UNAVAILABLE.
+   */
+  provide(name: RepositoryName, tag: Tag, restricted: boolean): Promise<void>;
+  /** The tags that upstream has; none while it is down. */
+  tags(name: RepositoryName): Promise<readonly Tag[]>;
   /** What upstream's search finds, or nothing while upstream is down. */
   search(term: string): Promise<readonly { name: string; description: string }[]>;
 }

@@ -3,6 +3,7 @@ import type { Logger } from '../protocols/registry.ts';
 import type { DebugConfig } from './config/http.ts';
 import { ListenError, showAddress } from './listen.ts';
 import { prometheusText, type Snapshot } from './metrics/snapshot.ts';
+import { isProfilePath, type Profiler, sendProfile } from './profile-endpoint.ts';
 
 /** What the debug listener shows; asked anew for each request. */
 export interface DebugSources {
@@ -11,10 +12,11 @@ export interface DebugSources {
   failing(): Promise<Record<string, string>>;
   /** Plain values for `/debug/vars`. */
   vars(): Promise<Record<string, unknown>>;
+  profile: Profiler;
 }
 
 /**
- * Opens the second listener (v2.md 5.6): metrics, `/debug/health`, `/debug/vars`. It has no access control, so it
+ * Opens the second listener (v2.md 5.6): metrics, `/debug/health`, `/debug/vars`, `/debug/pprof`. It has no access control, so it
  * belongs on an inner address. Throws a ListenError.
  */
 export async function openDebugListener(
@@ -63,10 +65,16 @@ async function answer(
     const text = prometheusText(await sources.metrics());
     return send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', text);
   }
+  if (isProfilePath(path) && config.profiles && request.method === 'GET') {
+    const refusal = await sendProfile(request, response, sources.profile);
+    if (refusal) send(response, refusal.status, 'text/plain', `${refusal.text}\n`);
+    return;
+  }
   const known = [
     '/debug/health',
     '/debug/vars',
     ...(config.prometheus ? [config.metricsPath] : []),
+    ...(config.profiles ? ['/debug/pprof/profile', '/debug/pprof/heap'] : []),
   ];
   return send(response, 404, 'text/plain', `nothing here; there is ${known.join(', ')}\n`);
 }

@@ -16,10 +16,12 @@ import { limitRequests, limitUploads } from './limits.ts';
 import { showAddress } from './listen.ts';
 import { observeEvents } from './metrics/event-metrics.ts';
 import { HttpMetrics } from './metrics/http-metrics.ts';
+import { observeMirror } from './metrics/mirror-metrics.ts';
 import { observeProcess } from './metrics/process-metrics.ts';
 import { MetricRegistry } from './metrics/registry.ts';
 import { observeCache, observeWrites, storageObservers } from './metrics/storage-metrics.ts';
 import type { WorkerReport } from './metrics/worker-board.ts';
+import type { MirrorCounts } from './mirror/mirror-counts.ts';
 import type { Peers } from './peers.ts';
 import { openTracing, type Tracing } from './tracing.ts';
 
@@ -62,7 +64,7 @@ export class Observability {
   };
 
   /** Begins to watch the store and to deliver events. Gives where the protocols send theirs. */
-  async start(content: ContentStore): Promise<EventSink> {
+  async start(content: ContentStore, mirror?: MirrorCounts): Promise<EventSink> {
     const { notifications: settings, health: checks, http, storage } = this.#config;
     const notifications = createEventSink(settings, content.driver, this.#log, {
       urls: http.urls,
@@ -73,6 +75,7 @@ export class Observability {
     if (this.#http !== undefined) {
       observeEvents(this.#metrics, notifications);
       observeCache(this.#metrics, () => content.cacheCounts);
+      if (mirror !== undefined) observeMirror(this.#metrics, mirror);
       observeWrites(this.#metrics, () => health.unwritable);
     }
     await notifications.start();

@@ -10,6 +10,7 @@ import type { Config } from './config/config.ts';
 import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
 import type { DriverConfig, StorageConfig } from './config/storage.ts';
+import type { MirrorCounts } from './mirror/mirror-counts.ts';
 import { openMirror } from './mirror/open-mirror.ts';
 import { NO_PEERS, type Peers } from './peers.ts';
 import { RedisCache } from './redis-cache.ts';
@@ -20,6 +21,8 @@ type ObserveDriver = (driver: StorageDriver) => StorageDriver;
 /** What the protocols are given, but for the events, which come from elsewhere. */
 export type OpenedRegistry = Omit<Registry, 'events' | 'access'> & {
   access: ConfiguredAccess;
+  /** Of the mirror, where there is one. */
+  mirrorCounts: MirrorCounts | undefined;
   /** Ends what the registry does by itself, and closes the store. */
   close(): Promise<void>;
 };
@@ -38,6 +41,7 @@ export async function openRegistry(
     protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log, { shared: redis });
   return {
     content,
+    mirrorCounts: mirror?.counts,
     access: await createAccessControl(config, content.driver, log, peers),
     limits: {
       manifestBytes: http.limits.manifestBytes,

@@ -1,6 +1,9 @@
-import { closeSync, fchownSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fchownSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { Logger } from '../protocols/registry.ts';
 import type { LogConfig, WorkersConfig } from './config/process.ts';
+
+/** Who to become: names or numbers. */
+type Identity = Pick<WorkersConfig, 'user' | 'group'>;
 
 /** What the type declarations of Node 20 lack. */
 interface WithInitgroups {
@@ -8,18 +11,18 @@ interface WithInitgroups {
 }
 
 /** Whether the serving process is to become another user, and can. */
-export function becomesAnother({ user, group }: WorkersConfig): boolean {
+export function becomesAnother({ user, group }: Identity): boolean {
   return (user !== undefined || group !== undefined) && isRoot();
 }
 
 /** Without root the process stays who it is; to be said once. */
-export function warnOfUselessUser({ user, group }: WorkersConfig, log: Logger): void {
+export function warnOfUselessUser({ user, group }: Identity, log: Logger): void {
   if ((user !== undefined || group !== undefined) && !isRoot())
     log.warn('only root can become another user; user and group are ignored', { user, group });
 }
 
 /** Becomes the configured user and group for good, with that user's groups and none of root's. Nothing without root. */
-export function dropPrivileges(workers: WorkersConfig): void {
+export function dropPrivileges(workers: Identity): void {
   if (!becomesAnother(workers)) return;
   const { user, group } = workers;
   try {
@@ -42,11 +45,22 @@ export function dropPrivileges(workers: WorkersConfig): void {
 }
 
 /**
+ * Becomes the owner of `folder` for good, where root looks at what belongs to another user. Gives that user's number;
+ * undefined where nothing changed.
+ */
+export function becomeOwnerOf(folder: string): number | undefined {
+  const stats = statSync(folder, { throwIfNoEntry: false });
+  if (!isRoot() || stats === undefined || stats.uid === 0) return undefined;
+  dropPrivileges({ user: String(stats.uid), group: String(stats.gid) });
+  return stats.uid;
+}
+
+/**
  * Makes the log files and gives them to the user that workers become, so that these can open them again after a
  * rotation, as gunicorn does. Does nothing where nobody becomes another; a file that can't be made is for whoever opens
  * it to report.
  */
-export function giveLogFiles(workers: WorkersConfig, log: LogConfig): void {
+export function giveLogFiles(workers: Identity, log: LogConfig): void {
   if (!becomesAnother(workers)) return;
   const uid = workers.user === undefined ? 0 : idIn('/etc/passwd', workers.user);
   const gid = idIn('/etc/group', workers.group ?? primaryGroup(workers.user ?? ''));

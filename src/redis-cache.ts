@@ -45,7 +45,12 @@ export class RedisCache implements SharedCache {
     const [first = { host: '127.0.0.1', port: 6379 }] = nodes;
     let client: Client;
     if (config.masterName !== undefined) {
-      client = new Redis({ ...options, sentinels: nodes, name: config.masterName });
+      client = new Redis({
+        ...options,
+        ...sentinelOptionsOf(config, options.tls),
+        sentinels: nodes,
+        name: config.masterName,
+      });
     } else if (nodes.length > 1) {
       client = new Cluster(nodes, {
         lazyConnect: true,
@@ -154,6 +159,16 @@ function optionsOf(config: RedisConfig) {
         ...(tls.rootCas.length > 0 && { ca: tls.rootCas.map((path) => readFileSync(path)) }),
       },
     }),
+  };
+}
+
+/** TLS holds for sentinels and master alike. */
+function sentinelOptionsOf(config: RedisConfig, tls: ReturnType<typeof optionsOf>['tls']) {
+  const { sentinelUsername, sentinelPassword } = config;
+  return {
+    ...(sentinelUsername !== undefined && { sentinelUsername }),
+    ...(sentinelPassword !== undefined && { sentinelPassword }),
+    ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: tls }),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http';
 import type { Logger } from '../protocols/registry.ts';
 import { createAccessLog } from './access-log.ts';
-import { AcmeCertificates } from './acme/certificates.ts';
+import type { AcmeCertificates } from './acme/certificates.ts';
 import { createHandler } from './app.ts';
 import type { Config } from './config/config.ts';
 import { ErrorReports } from './error-reports/error-reports.ts';
@@ -36,7 +36,7 @@ export async function openService(
   const accessLog = createAccessLog(config.log.access);
   const eyes = await Observability.open(config, log, peers);
   const opened = await openRegistry(config, log, eyes.driver, peers);
-  const registry = { ...opened, events: await eyes.start(opened.content) };
+  const registry = { ...opened, events: await eyes.start(opened.content, opened.mirrorCounts) };
   const { v1, v2 } = config.protocols;
   const handler = createHandler(registry, {
     protocols: { v1: v1.enabled, v2: v2.enabled },
@@ -50,7 +50,7 @@ export async function openService(
   });
   const letsEncrypt = config.http.tls?.letsEncrypt;
   const certificates =
-    letsEncrypt && (await AcmeCertificates.open(letsEncrypt, opened.content.driver, log));
+    letsEncrypt && (await openCertificates(letsEncrypt, opened.content.driver, log));
   const purger = new UploadPurger(opened.content, config.storage.purge, log);
   return {
     handler,
@@ -69,6 +69,14 @@ export async function openService(
       accessLog.flush();
     },
   };
+}
+
+/** Loaded by those who fetch certificates only, since it brings a library of its own. */
+async function openCertificates(
+  ...settings: Parameters<typeof AcmeCertificates.open>
+): Promise<AcmeCertificates> {
+  const acme = await import('./acme/certificates.ts');
+  return acme.AcmeCertificates.open(...settings);
 }
 
 /** Opens all log files again; a file that can't be opened is no reason to stop serving. */

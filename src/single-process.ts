@@ -7,6 +7,7 @@ import type { DebugSources } from './debug-listener.ts';
 import { listen, listeningAddress } from './listen.ts';
 import type { ProcessLogger } from './log.ts';
 import { WorkerBoard } from './metrics/worker-board.ts';
+import { profile } from './profile.ts';
 import { HttpServer } from './server.ts';
 import { openService, reopenAll, type Service } from './service.ts';
 
@@ -71,6 +72,8 @@ export class SingleProcess {
       metrics: async () => (await report()).metrics(),
       failing: async () => (await report()).failing(),
       vars: async () => ({ pid: process.pid, ...(await report()).vars() }),
+      profile: (pid, wanted) =>
+        pid === undefined || pid === process.pid ? profile(wanted) : undefined,
     };
   }
 

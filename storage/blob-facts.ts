@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { LRUCache } from 'lru-cache';
 import type { BlobStore } from './blobs.ts';
+import { boundedCache } from './bounded-cache.ts';
 import {
   type BadLayer,
   isBadLayer,
@@ -32,7 +32,7 @@ export type UnpackLimits = Pick<LayerDigesterOptions, 'maxBytes' | 'maxRatio'>;
 export class FactStore {
   readonly #driver: StorageDriver;
   readonly #blobs: BlobStore;
-  readonly #known = new LRUCache<Digest, BlobFacts>({ max: 50_000 });
+  readonly #known = boundedCache<Digest, BlobFacts>(50_000);
   readonly #queue: WorkQueue<BlobFacts | undefined>;
   readonly limits: UnpackLimits;
 

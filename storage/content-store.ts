@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache';
 import { FactStore } from './blob-facts.ts';
 import { BlobStore } from './blobs.ts';
+import { boundedCache } from './bounded-cache.ts';
 import type { SigningKey } from './bridge/jws.ts';
 import { Catalog } from './catalog.ts';
 import { ChainIndex } from './chain-index.ts';
@@ -91,7 +91,7 @@ export class ContentStore {
   readonly #proofs: Proofs;
   readonly #parts: RepositoryParts;
   readonly #v1Parts: V1RepositoryParts;
-  readonly #repositories = new LRUCache<RepositoryName, Repository>({ max: 10_000 });
+  readonly #repositories = boundedCache<RepositoryName, Repository>(10_000);
 
   constructor(driver: StorageDriver, options: ContentStoreOptions = {}) {
     const bridge = { ...DEFAULT_BRIDGE, ...options.bridge };
@@ -108,7 +108,7 @@ export class ContentStore {
       manifests: new ManifestCache(this.blobs, cacheBytes),
       catalog: this.catalog,
       hashes: new RunningHashes(),
-      referrers: new LRUCache<string, ReferrerIndex>({ max: 1_000 }),
+      referrers: boundedCache<string, ReferrerIndex>(1_000),
       policy: options.policy ?? { references: true, indexes: 'all' },
       formsOf: async (repository, digest) => {
         const made = await this.schema1?.sourceOf(repository, digest);
@@ -154,6 +154,7 @@ export class ContentStore {
     });
     this.#v1Parts = {
       driver,
+      listings,
       view: this.v1,
       lifting: this.lifting,
       lowering: this.lowering,
@@ -199,7 +200,7 @@ export class ContentStore {
 
 /** Passes each image on once, however often it is looked at. */
 function once<T extends string, R>(tell: (id: T, more: R) => void): (id: T, more: R) => void {
-  const told = new LRUCache<T, true>({ max: 10_000 });
+  const told = boundedCache<T, true>(10_000);
   return (id, more) => {
     if (told.has(id)) return;
     told.set(id, true);

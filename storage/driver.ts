@@ -28,6 +28,8 @@ export interface PutOptions {
    * reader may then see the new path for a moment without its content.
    */
   durable?: boolean;
+  /** True for keys: where content lies in files, no other user may read it. Default false. */
+  secret?: boolean;
   /**
    * True for what many paths hold alike and for a short time. With `absent` and no durability, the new path may then
    * look up to five seconds older than it is.

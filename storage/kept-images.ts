@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from './bounded-cache.ts';
 import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import type { ChainLink } from './lowering.ts';
@@ -30,7 +30,7 @@ export interface KeptRecord {
  */
 export class KeptImages {
   readonly #driver: StorageDriver;
-  readonly #known = new LRUCache<V1ImageId, KeptRecord>({ max: 5_000 });
+  readonly #known = boundedCache<V1ImageId, KeptRecord>(5_000);
 
   constructor(driver: StorageDriver) {
     this.#driver = driver;

@@ -1,4 +1,5 @@
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { boundedCache } from './bounded-cache.ts';
 import { type Digest, isDigest } from './digest.ts';
 import type { FileStamp, PutItem, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
@@ -28,7 +29,7 @@ export class Links {
 
   constructor(driver: StorageDriver, entries: number) {
     this.#driver = driver;
-    this.#cache = new LRUCache({ max: Math.max(entries, 1) });
+    this.#cache = boundedCache(entries);
   }
 
   /** The digest that the link names; undefined when there is no link or it is torn. */

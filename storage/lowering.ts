@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache';
 import type { BlobFacts, FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
+import { boundedCache } from './bounded-cache.ts';
 import { EMPTY_TAR, EMPTY_TAR_GZIP, EMPTY_TAR_GZIP_DIGEST } from './bridge/chain-id.ts';
 import type { LayerEncoding } from './bridge/layer-encoding.ts';
 import { isBadLayer } from './bridge/layer-facts.ts';
@@ -76,9 +76,9 @@ export class Lowering {
   readonly #facts: FactStore;
   readonly #index: ChainIndex;
   readonly #options: LoweringOptions;
-  readonly #told = new LRUCache<string, true>({ max: 10_000 });
-  readonly #views = new LRUCache<Digest, LoweredImage[]>({ max: 500 });
-  readonly #known = new LRUCache<Digest, Chain>({ max: 10_000 });
+  readonly #told = boundedCache<string, true>(10_000);
+  readonly #views = boundedCache<Digest, LoweredImage[]>(500);
+  readonly #known = boundedCache<Digest, Chain>(10_000);
   readonly #running = new Map<Digest, Promise<Chain>>();
 
   constructor(

@@ -35,6 +35,8 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     manifests/<alg>/<hh>/<hex>/{origin,forms,chain,schema1}        what the bridge made of a manifest, or made it of
  *   docker/registry/isthmus/                                         ours, for the whole store: keys, generations, events
  *     mirror/<hh>/<id>                                               repositories through which upstream gives an image
+ *     mirror/incoming/<id>, <id>.lock                                a layer on its way from upstream; who fetches it
+ *     mirror/repositories/<name with ~ for />                        tags and image list that upstream last told
  *     imported-v1-trees                                              docker-registry trees that were brought in
  *     acme/<host>                                                    key and chain fetched by ACME, PEM
  *     acme/{account-key,lease,tls-alpn-01/<host>,failures/<host>}    account at the CA; who talks to it; open challenges; retries
@@ -51,6 +53,13 @@ export const storeRecord = (name: string): string => `/docker/registry/isthmus/$
 /** Repositories through which a mirror's upstream gives an image. */
 export const mirrorClaims = (id: V1ImageId): string =>
   storeRecord(`mirror/${id.slice(0, 2)}/${id}`);
+/** A layer on its way from upstream, and who fetches it. */
+export const mirrorIncomingRoot = storeRecord('mirror/incoming');
+export const mirrorIncoming = (id: V1ImageId): string => `${mirrorIncomingRoot}/${id}`;
+export const mirrorIncomingLock = (id: V1ImageId): string => `${mirrorIncoming(id)}.lock`;
+/** What upstream last said of a repository. */
+export const mirrorRepository = (name: RepositoryName): string =>
+  storeRecord(`mirror/repositories/${name.replaceAll('/', '~')}`);
 export const importedTreesRecord = storeRecord('imported-v1-trees');
 /** Entries of archives that are being imported, each archive apart. */
 export const spoolsRoot = storeRecord('spool');

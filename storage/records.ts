@@ -4,8 +4,10 @@ import { gather } from './listings.ts';
 
 /** A small JSON record; undefined when there is none, or a crash left a torn one. */
 export async function readRecord<T>(driver: StorageDriver, path: string): Promise<T | undefined> {
-  const bytes = driver.local ? driver.local.get(path) : await ifFound(driver.get(path));
-  return parse<T>(bytes);
+  const { local } = driver;
+  if (!local) return parse<T>(await ifFound(driver.get(path)));
+  // Most records that are asked for are not there, and a stamp says so without an error to be caught.
+  return local.stamp(path) && parse<T>(local.get(path));
 }
 
 function parse<T>(bytes: Buffer | undefined): T | undefined {

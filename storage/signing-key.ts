@@ -20,7 +20,7 @@ export async function loadSigningKey(
   if (kept) return SigningKey.fromJwk(JSON.parse(kept.toString()));
   const key = SigningKey.generate();
   try {
-    await driver.put(PATH, JSON.stringify(key.toJwk()), { condition: 'absent' });
+    await driver.put(PATH, JSON.stringify(key.toJwk()), { condition: 'absent', secret: true });
     return key;
   } catch (error) {
     if (!(error instanceof ConditionFailedError)) throw error;

@@ -2,7 +2,7 @@ import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { RegistryError, storageError } from './errors.ts';
 import type { ChainImage, Lifted, Lifting } from './lifting.ts';
-import { gather } from './listings.ts';
+import type { Listings } from './listings.ts';
 import type { Lowering } from './lowering.ts';
 import { isTag, type RepositoryName, type Tag, type V1ImageId } from './names.ts';
 import {
@@ -32,6 +32,7 @@ export const ANYONE: V1Reader = { unrestricted: true, mayPull: () => true, claim
 
 export interface V1TagsParts {
   driver: StorageDriver;
+  listings: Listings;
   view: V1View;
   lifting: Lifting;
   lowering: Lowering;
@@ -52,7 +53,7 @@ export class V1Tags {
 
   /** Tags that V1 clients wrote at any time, whoever wrote them last. */
   async names(): Promise<Tag[]> {
-    return (await gather(this.#parts.driver.list(v1TagsRoot(this.#name)))).filter(isTag);
+    return (await this.#parts.listings.children(v1TagsRoot(this.#name))).filter(isTag);
   }
 
   /** The image that a V1 client tagged, if nobody moved the tag since; `current` is what the tag links to. */

@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
-import { digestOf } from '../../storage/digest.ts';
+import { type Digest, digestOf } from '../../storage/digest.ts';
+import type { V1ImageId } from '../../storage/names.ts';
 import type { V1Image } from '../../storage/v1-images.ts';
 import { type Answer, answerWith, type Incoming, respond } from '../answer.ts';
 import type { Registry } from '../registry.ts';
@@ -56,8 +57,20 @@ export async function pullAncestry(
 ): Promise<Answer> {
   const { id, reader } = await enterImage(incoming, registry, path, 'pull');
   const { ancestry } = await imagesOf(registry).image(id, reader);
-  const body = Buffer.from(legacyJson(ancestry));
-  const etag = digestOf(body);
+  const { body, etag } = ancestryBody(ancestry);
   const headers = [...cachingHeaders(registry, etag), 'Content-Type', JSON_TYPE];
   return notModified(incoming, registry, etag) ?? answerWith(200, headers, body);
+}
+
+const bodies = new WeakMap<readonly V1ImageId[], { body: Buffer; etag: Digest }>();
+
+/** Written once for as long as the image is kept in memory. */
+function ancestryBody(ancestry: readonly V1ImageId[]): { body: Buffer; etag: Digest } {
+  let known = bodies.get(ancestry);
+  if (known === undefined) {
+    const body = Buffer.from(legacyJson(ancestry));
+    known = { body, etag: digestOf(body) };
+    bodies.set(ancestry, known);
+  }
+  return known;
 }

@@ -52,8 +52,12 @@ export async function pullManifest(
   const { headers } = incoming.req;
   const reference = parseWanted(wanted, repository.name);
   const accept = Accept.of(headers.accept);
-  const stored = await find(registry, request, reference);
   const { tag } = reference;
+  const { mirror } = registry.v1;
+  if (mirror && tag !== undefined) {
+    await mirror.provide(repository.name, tag, registry.access.accounts);
+  }
+  const stored = await find(registry, request, reference);
   const manifest =
     tag === undefined
       ? await formByDigest(registry, stored, accept)

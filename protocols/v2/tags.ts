@@ -1,4 +1,7 @@
 import type Router from '@koa/router';
+import type { Tag } from '../../storage/names.ts';
+import type { Repository } from '../../storage/repository.ts';
+import type { Page } from '../../storage/tags.ts';
 import { nextLink, queryValue, sendJson } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { pageSize } from './paging.ts';
@@ -9,7 +12,9 @@ export function tagRoutes(router: Router, registry: Registry): void {
   router.get('/v2/*name/tags/list', async (ctx) => {
     const { repository } = await enter(ctx, registry, ['pull']);
     const count = pageSize(ctx, registry.limits.tagsPage, 'clamp');
-    const { items, more } = await repository.tags.page(
+    const { items, more } = await pageOf(
+      registry,
+      repository,
       queryValue(ctx, 'last'),
       count ?? Number.POSITIVE_INFINITY,
     );
@@ -32,4 +37,18 @@ export function tagRoutes(router: Router, registry: Registry): void {
     }
     sendJson(ctx, 200, { name: repository.name, tags: items });
   });
+}
+
+/** With the tags that a mirror's upstream has. */
+async function pageOf(
+  { v1: { mirror } }: Registry,
+  { name, tags }: Repository,
+  last: string | undefined,
+  count: number,
+): Promise<Page<Tag>> {
+  const elsewhere = mirror ? await mirror.tags(name) : [];
+  if (elsewhere.length === 0) return tags.page(last, count);
+  const all = [...new Set([...elsewhere, ...(await tags.all())])].sort();
+  const after = all.filter((tag) => last === undefined || tag > last);
+  return { items: after.slice(0, count), more: after.length > count };
 }

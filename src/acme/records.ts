@@ -69,7 +69,7 @@ export class AcmeRecords {
     if (stored) return createPrivateKey(stored.toString());
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     try {
-      await this.#driver.put(path, keyPem(privateKey), { condition: 'absent' });
+      await this.#driver.put(path, keyPem(privateKey), { condition: 'absent', secret: true });
       return privateKey;
     } catch (error) {
       if (!(error instanceof ConditionFailedError)) throw error;
@@ -87,7 +87,7 @@ export class AcmeRecords {
   async putCertificate(host: string, pem: string): Promise<void> {
     if (parseCertificate(pem, host) === undefined)
       throw new Error(`the CA sent no certificate of ${host} for the key it was given`);
-    await this.#driver.put(`${this.#root}/${host}`, pem);
+    await this.#driver.put(`${this.#root}/${host}`, pem, { secret: true });
   }
 
   /** The key and certificate that answer a challenge for `host`, PEM. */
@@ -96,7 +96,10 @@ export class AcmeRecords {
   }
 
   async putChallenge(host: string, pem: string): Promise<void> {
-    await this.#driver.put(`${this.#root}/tls-alpn-01/${host}`, pem, { durable: false });
+    await this.#driver.put(`${this.#root}/tls-alpn-01/${host}`, pem, {
+      durable: false,
+      secret: true,
+    });
   }
 
   async dropChallenge(host: string): Promise<void> {

@@ -60,7 +60,7 @@ async function keyInStore(driver: StorageDriver): Promise<string> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const made = JSON.stringify(privateKey.export({ format: 'jwk' }));
   try {
-    await driver.put(RECORD, made, { condition: 'absent' });
+    await driver.put(RECORD, made, { condition: 'absent', secret: true });
     return made;
   } catch (error) {
     if (!(error instanceof ConditionFailedError)) throw error;

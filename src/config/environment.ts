@@ -15,8 +15,13 @@ import {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = 'REGISTRY_';
-/** docker-registry's own two, and the path of the file: not settings of distribution's kind. */
-const NOT_OVERRIDES = new Set(['REGISTRY_HOST', 'REGISTRY_PORT', 'REGISTRY_CONFIGURATION_PATH']);
+/** docker-registry's own two, the path of the file, and what podman and skopeo name their logins by: no settings. */
+const NOT_OVERRIDES = new Set([
+  'REGISTRY_HOST',
+  'REGISTRY_PORT',
+  'REGISTRY_CONFIGURATION_PATH',
+  'REGISTRY_AUTH_FILE',
+]);
 /** What container links and Kubernetes set beside services called "registry" or "registry-…". */
 const SERVICE_LINK =
   /_(SERVICE_(HOST|PORT)(_.*)?|PORT_\d+_(TCP|UDP)(_.*)?)$|^REGISTRY_(ENV_.*|NAME)$/;

@@ -100,6 +100,8 @@ export interface DebugConfig {
   prometheus: boolean;
   /** Path of the metrics. Default /metrics. */
   metricsPath: string;
+  /** Whether `/debug/pprof` gives profiles: a look into memory, secrets included. Default false. */
+  profiles: boolean;
 }
 
 const TLS_VERSIONS: Record<string, TlsVersion> = {
@@ -281,6 +283,7 @@ function readDebug(debug: Section): DebugConfig | undefined {
   const settings = {
     prometheus: prometheus.boolean('enabled', false),
     metricsPath: prometheus.string('path', '/metrics'),
+    profiles: debug.section('pprof').boolean('enabled', false),
   };
   return listen === undefined ? undefined : { listen, ...settings };
 }

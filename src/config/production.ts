@@ -1,4 +1,6 @@
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { storeRecord } from '../../storage/paths.ts';
 import type { Config } from './config.ts';
 import type { Finding } from './findings.ts';
 
@@ -42,8 +44,14 @@ function hasAccessControl({ auth, protocols: { v1 } }: Config): boolean {
   return auth.htpasswd !== undefined || auth.token !== undefined || index;
 }
 
-function secretFiles({ http, auth, bridge }: Config): [string, string][] {
+/** Those that are named, and the keys that were made in the store. */
+function secretFiles({ http, auth, bridge, storage }: Config): [string, string][] {
+  const { driver } = storage;
+  const inStore = (name: string) =>
+    driver.kind === 'filesystem' ? join(driver.root, storeRecord(name)) : undefined;
   const files: [string, string | undefined][] = [
+    ['storage.filesystem.rootdirectory', inStore('token-key')],
+    ['storage.filesystem.rootdirectory', inStore('schema1-key')],
     ['http.tls.key', http.tls?.files?.key],
     ['auth.htpasswd.path', auth.htpasswd?.path],
     ['auth.tokenendpoint.keyfile', auth.tokenEndpoint?.keyFile],

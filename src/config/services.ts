@@ -10,6 +10,9 @@ export interface RedisConfig {
   db: number;
   /** Name of the master that sentinels watch; undefined without sentinels. */
   masterName: string | undefined;
+  /** The account at the sentinels. */
+  sentinelUsername: string | undefined;
+  sentinelPassword: string | undefined;
   /** Seconds. Default 1. */
   dialSeconds: number;
   /** Seconds until an answer is given up. Default 1. */
@@ -116,8 +119,6 @@ export function readRedis(root: Section): RedisConfig | undefined {
     'maxactiveconns',
     'connmaxidletime',
     'connmaxlifetime',
-    'sentinelusername',
-    'sentinelpassword',
     'routebylatency',
     'routerandomly',
     'readonly',
@@ -135,6 +136,8 @@ export function readRedis(root: Section): RedisConfig | undefined {
     password: redis.string('password'),
     db: redis.integer('db', {}, 0),
     masterName: redis.string('mastername'),
+    sentinelUsername: redis.string('sentinelusername'),
+    sentinelPassword: redis.string('sentinelpassword'),
     dialSeconds: redis.duration('dialtimeout', 1),
     readSeconds: redis.duration('readtimeout', 1),
     tls: readRedisTls(tls),

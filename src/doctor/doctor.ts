@@ -3,9 +3,11 @@ import type { Config } from '../config/config.ts';
 import { describeFinding } from '../config/findings.ts';
 import { loadConfig } from '../config/load.ts';
 import { openContent } from '../open-registry.ts';
+import { becomeOwnerOf, becomesAnother, dropPrivileges } from '../privileges.ts';
 import { type Diagnosis, ok, problem, warning } from './finding.ts';
 import {
   checkAccess,
+  checkAccounts,
   checkDescriptors,
   checkDiskSpace,
   checkEndpoints,
@@ -44,6 +46,9 @@ async function checkConfigured(config: Config): Promise<Diagnosis[]> {
     checkSecret(config),
     checkDescriptors(),
     await checkPort(http.listen, http.tls !== undefined),
+    // Root may read and write everything, which says nothing about the registry; and must leave nothing of its own.
+    ...becomeRegistry(config),
+    checkAccounts(config),
     ...checkTlsFiles(http.tls),
     ...(await checkRedis(redis)),
   ];
@@ -57,4 +62,22 @@ async function checkConfigured(config: Config): Promise<Diagnosis[]> {
     found.push(problem('storage', (error as Error).message, 'correct the section storage'));
   }
   return found;
+}
+
+/** Becomes the user that the registry runs as, and says so; where that is not configured, the owner of its folder. */
+function becomeRegistry({ workers, storage }: Config): Diagnosis[] {
+  const what = 'user';
+  try {
+    if (becomesAnother(workers)) {
+      dropPrivileges(workers);
+      return [ok(what, `files are looked at as ${workers.user ?? workers.group}`)];
+    }
+    const owner =
+      storage.driver.kind === 'filesystem' ? becomeOwnerOf(storage.driver.root) : undefined;
+    if (owner === undefined) return [];
+    return [ok(what, `files are looked at as user ${owner}, to whom the storage belongs`)];
+  } catch (error) {
+    const [seen = '', fix = ''] = (error as Error).message.split('; ', 2);
+    return [problem(what, seen, fix)];
+  }
 }

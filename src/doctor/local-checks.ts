@@ -234,3 +234,21 @@ export function checkAccess({ auth, http }: Config): Diagnosis {
     'set auth.htpasswd.path, or listen on 127.0.0.1 behind a proxy that asks for logins',
   );
 }
+
+/** Whether the accounts can be read. */
+export function checkAccounts({ auth: { htpasswd } }: Config): Diagnosis {
+  const what = 'accounts';
+  if (htpasswd === undefined) return skipped(what, 'none are configured');
+  try {
+    const names = readFileSync(htpasswd.path, 'utf8').match(/^[^#:\s][^:]*:/gm) ?? [];
+    if (names.length > 0) return ok(what, `${names.length} in ${htpasswd.path}`);
+    return problem(what, `there are none in ${htpasswd.path}`, `htpasswd -B ${htpasswd.path} NAME`);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const fix =
+      code === 'ENOENT'
+        ? `make it: htpasswd -cB ${htpasswd.path} NAME`
+        : 'let the user that runs the registry read it (chgrp, chmod 640)';
+    return problem(what, message, fix);
+  }
+}

@@ -119,6 +119,7 @@ function checkBase(answer: Response): Diagnosis {
       'look at /debug/health and the log',
     );
   }
+  if (answer.status === 429) return tooMany(what, answer);
   if (answer.status !== 200 && answer.status !== 401) {
     return problem(
       what,
@@ -134,6 +135,15 @@ function checkBase(answer: Response): Diagnosis {
     );
   }
   return ok(what, `V2 is served (${answer.status})`);
+}
+
+/** This address, or the one that a proxy shows for everybody, has used up what it may. */
+function tooMany(what: string, answer: Response): Diagnosis {
+  return problem(
+    what,
+    `it refuses this address for ${answer.headers.get('retry-after') ?? 'some'} seconds (429), after too many requests or wrong passwords`,
+    'wait; if a proxy stands in front, have it pass X-Forwarded-For, and name it in http.trustedproxies, so that not all clients count as one',
+  );
 }
 
 /** Tokens and signatures are refused when clocks differ by more than a minute. */
@@ -213,6 +223,14 @@ function refusedUpload(answer: Response): Diagnosis {
     return skipped(what, `this login may not push (${answer.status})`);
   }
   if (answer.status === 405) return ok(what, 'the registry is read-only');
+  if (answer.status === 429) return tooMany(what, answer);
+  if (answer.status === 503) {
+    return problem(
+      what,
+      'the storage takes no writes',
+      'isthmus doctor on that host, as the user that runs the registry, says why',
+    );
+  }
   if (answer.status === 507) {
     return problem(
       what,

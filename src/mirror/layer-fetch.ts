@@ -1,7 +1,10 @@
+import { rmSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createPayloadHash } from '../../storage/bridge/payload-checksum.ts';
 import type { ByteRange } from '../../storage/driver.ts';
+import type { RepositoryName } from '../../storage/names.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 import type { UpstreamImage } from './upstream-images.ts';
 
@@ -9,15 +12,32 @@ const CHUNK = 256 * 1024;
 /** How often a layer that broke off is asked for again from where it stands. */
 const MOST_RESUMPTIONS = 3;
 
+/** A layer that is being fetched, by whomever. */
+export interface Fetching {
+  /** Settles once the layer has arrived and was stored, or why not. */
+  readonly stored: Promise<void>;
+  /** The bytes of the range, as they come. Fails when the fetch does. */
+  open(range: ByteRange): Promise<Readable>;
+}
+
+/** Where a layer comes from and goes to. */
+export interface LayerFetchParts {
+  client: UpstreamClient;
+  counts: MirrorCounts;
+  through(): Promise<readonly RepositoryName[]>;
+  /** Where it lands; what lies there is of a fetch that was killed. */
+  file: string;
+  /** Is given the verified file, which goes when it has settled. */
+  store(file: string): Promise<void>;
+}
+
 /**
  * One layer on its way from upstream: it lands in a file, from which every client that waits for it reads along. The
  * last byte of each answer is held back until the whole layer was verified, so that nobody takes a false one for good.
  */
-export class LayerFetch {
+export class LayerFetch implements Fetching {
   readonly #image: UpstreamImage;
-  readonly #client: UpstreamClient;
-  readonly #file: string;
-  /** Settles once the layer has arrived and was stored, or why not. */
+  readonly #parts: LayerFetchParts;
   readonly stored: Promise<void>;
   readonly #out: Promise<FileHandle>;
   #got = 0;
@@ -25,41 +45,36 @@ export class LayerFetch {
   #failure: Error | undefined;
   #waiting: (() => void)[] = [];
 
-  /** Begins at once. `store` is given the verified file, which goes when it has settled. */
-  constructor(
-    image: UpstreamImage,
-    client: UpstreamClient,
-    file: string,
-    store: (file: string) => Promise<void>,
-  ) {
+  /** Begins at once. */
+  constructor(image: UpstreamImage, parts: LayerFetchParts) {
     this.#image = image;
-    this.#client = client;
-    this.#file = file;
-    this.#out = open(file, 'wx+');
-    this.stored = this.#run(store);
+    this.#parts = parts;
+    rmSync(parts.file, { force: true });
+    this.#out = open(parts.file, 'wx+');
+    this.stored = this.#run();
     this.stored.catch(() => undefined);
   }
 
-  /** The bytes of the range, as they come. Fails when the fetch does. */
   async open(range: ByteRange): Promise<Readable> {
     await this.#out;
-    const file = await open(this.#file, 'r');
+    const file = await open(this.#parts.file, 'r');
     return Readable.from(this.#follow(file, range), { objectMode: false });
   }
 
-  async #run(store: (file: string) => Promise<void>): Promise<void> {
+  async #run(): Promise<void> {
+    const { file, store } = this.#parts;
     try {
       const out = await this.#out;
       await this.#receive(out).finally(() => out.close());
       this.#verified = true;
       this.#tell();
-      await store(this.#file);
+      await store(file);
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error));
       this.#tell();
       throw error;
     } finally {
-      await rm(this.#file, { force: true });
+      await rm(file, { force: true });
     }
   }
 
@@ -73,6 +88,7 @@ export class LayerFetch {
           hash.update(chunk);
           await out.appendFile(chunk);
           this.#got += chunk.length;
+          this.#parts.counts.pulledBytes.blob += chunk.length;
           if (size !== undefined && this.#got > size) throw tooLong(size);
           this.#tell();
         }
@@ -94,7 +110,8 @@ export class LayerFetch {
     const from = this.#got;
     const path = `/v1/images/${this.#image.id}/layer`;
     const range = from > 0 ? { range: `bytes=${from}-` } : {};
-    const answer = await this.#client.open('source', path, range);
+    const { client, through } = this.#parts;
+    const answer = await client.open('source', path, { headers: range, through });
     if (!answer) throw new Error('upstream has no layer of this image');
     const start = /^(?:bytes )?(\d+)-/.exec(answer.headers.get('content-range') ?? '')?.[1];
     if (from === 0 ? answer.status === 200 : answer.status === 206 && start === String(from)) {

@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Logger, registryError } from '../../protocols/registry.ts';
 import type { ContentStore } from '../../storage/content-store.ts';
@@ -11,7 +9,10 @@ import type { ComputedSums } from '../../storage/v1-pushes.ts';
 import type { V1Images, V1Sums } from '../../storage/v1-store.ts';
 import { ANYONE } from '../../storage/v1-tags.ts';
 import type { Claims } from './claims.ts';
-import { LayerFetch } from './layer-fetch.ts';
+import { FollowedFetch } from './followed-fetch.ts';
+import type { Incoming } from './incoming.ts';
+import { type Fetching, LayerFetch } from './layer-fetch.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 import type { UpstreamImage, UpstreamImages } from './upstream-images.ts';
 
@@ -20,8 +21,8 @@ export interface MirroredImagesParts {
   client: UpstreamClient;
   upstream: UpstreamImages;
   claims: Claims;
-  /** A folder for layers on their way. */
-  folder: string;
+  incoming: Incoming;
+  counts: MirrorCounts;
   log: Logger;
 }
 
@@ -35,7 +36,7 @@ const BUSY_TRIES = 120;
  */
 export class MirroredImages implements V1Images {
   readonly #parts: MirroredImagesParts;
-  readonly #fetches = new Map<V1ImageId, LayerFetch>();
+  readonly #fetches = new Map<V1ImageId, Promise<Fetching>>();
 
   constructor(parts: MirroredImagesParts) {
     this.#parts = parts;
@@ -43,13 +44,17 @@ export class MirroredImages implements V1Images {
 
   async image(id: V1ImageId, reader: V1Reader): Promise<V1Image> {
     const own = this.#parts.content.v1;
+    const { counts } = this.#parts;
     try {
-      return await own.image(id, reader);
+      const image = await own.image(id, reader);
+      counts.hits.blob += 1;
+      return image;
     } catch (error) {
       if (!hasCode(error, 'IMAGE_UNKNOWN') && !hasCode(error, 'IMAGE_INCOMPLETE')) throw error;
       const names = await this.#through(id, reader);
       const image = names && (await this.#parts.upstream.get(id));
       if (!image) throw error;
+      counts.misses.blob += 1;
       // Without a size nothing can be promised, and an empty layer is not sent as it is: such come first.
       if (image.size) return this.#show(image, image.size, names);
       await this.#store(id, names);
@@ -84,7 +89,9 @@ export class MirroredImages implements V1Images {
 
   /** Resolves when nothing is being fetched any more. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.#fetches.values()].map((fetch) => fetch.stored));
+    await Promise.allSettled(
+      [...this.#fetches.values()].map(async (fetch) => (await fetch).stored),
+    );
   }
 
   /**
@@ -126,27 +133,63 @@ export class MirroredImages implements V1Images {
   ): Promise<Readable> {
     const stored = await this.#kept(image, names);
     if (stored) return stored.layer.open(range);
-    return this.#fetch(image, names).open(range);
+    return (await this.#fetch(image, names)).open(range);
   }
 
-  /** One fetch for each image, whoever asks for it. */
-  #fetch(image: UpstreamImage, names: RepositoryName[]): LayerFetch {
-    const { client, folder, log } = this.#parts;
+  /** One fetch for each image, whoever asks for it on whatever worker. */
+  #fetch(image: UpstreamImage, names: RepositoryName[]): Promise<Fetching> {
     const { id } = image;
     const running = this.#fetches.get(id);
-    if (running) {
+    if (running !== undefined) {
       // Who joins may read it through repositories of his own.
-      running.stored.then(() => this.#hold(id, names)).catch(() => undefined);
+      running
+        .then((fetch) => fetch.stored)
+        .then(() => this.#hold(id, names))
+        .catch(() => undefined);
       return running;
     }
-    const fetch = new LayerFetch(image, client, join(folder, `${id}-${randomUUID()}`), (file) =>
-      this.#keep(image, file, names),
-    );
+    const fetch = this.#begin(image, names);
     this.#fetches.set(id, fetch);
+    fetch
+      .then(({ stored }) => stored)
+      .catch(() => undefined)
+      .finally(() => this.#fetches.delete(id));
+    return fetch;
+  }
+
+  async #begin(image: UpstreamImage, names: RepositoryName[]): Promise<Fetching> {
+    const own = await this.#fetchAlone(image, names);
+    if (own) return own;
+    const { incoming } = this.#parts;
+    return new FollowedFetch({
+      file: incoming.shared ? incoming.file(image.id) : undefined,
+      kept: () => this.#kept(image, names),
+      takeOver: () => this.#fetchAlone(image, names),
+    });
+  }
+
+  /** Undefined while another process fetches the layer. */
+  async #fetchAlone(image: UpstreamImage, names: RepositoryName[]): Promise<Fetching | undefined> {
+    const { client, counts, incoming, log } = this.#parts;
+    const { id } = image;
+    const lease = await incoming.claim(id);
+    if (!lease) return undefined;
+    const kept = await this.#kept(image, names);
+    if (kept) {
+      await lease.release();
+      return { stored: Promise.resolve(), open: (range) => kept.layer.open(range) };
+    }
+    const fetch = new LayerFetch(image, {
+      client,
+      counts,
+      through: () => this.#parts.claims.names(id),
+      file: incoming.file(id),
+      store: (file) => this.#keep(image, file, names),
+    });
     fetch.stored
       .then(() => log.info('image mirrored', { imageId: id }))
       .catch((error: unknown) => log.warn('image not mirrored', { imageId: id, error }))
-      .finally(() => this.#fetches.delete(id))
+      .finally(() => lease.release())
       .catch(() => undefined);
     return fetch;
   }
@@ -157,7 +200,7 @@ export class MirroredImages implements V1Images {
     if (!image) throw registryError('UNAVAILABLE', `the mirrored registry lacks image ${id}`);
     if (await this.#kept(image, names)) return;
     try {
-      await this.#fetch(image, names).stored;
+      await (await this.#fetch(image, names)).stored;
     } catch (cause) {
       throw registryError('UNAVAILABLE', `image ${id} could not be mirrored`, { cause });
     }

@@ -1,16 +1,18 @@
-import { RegistryError } from '../../storage/errors.ts';
 import type { ChainImage, Lifted } from '../../storage/lifting.ts';
 import type { RepositoryName, Tag, V1ImageId } from '../../storage/names.ts';
 import type { V1Reader } from '../../storage/v1-images.ts';
 import type { TagView, V1ListEntry, V1Repository, V1Viewer } from '../../storage/v1-store.ts';
 import type { Claims } from './claims.ts';
 import type { MirroredImages } from './mirrored-images.ts';
+import type { MirroredTags } from './mirrored-tags.ts';
+import { isUnavailable } from './upstream-client.ts';
 import type { UpstreamRepositories, UpstreamRepository } from './upstream-repositories.ts';
 
 export interface MirroredRepositoryParts {
   upstream: UpstreamRepositories;
   images: MirroredImages;
   claims: Claims;
+  tags: MirroredTags;
 }
 
 /** A repository with the tags and images that upstream has of it. What was written here wins, and stays here. */
@@ -33,6 +35,9 @@ export class MirroredRepository implements V1Repository {
     const own = await this.#own.tags(viewer);
     const upstream = await this.#upstream(viewer);
     if (!upstream) return own;
+    for (const [tag, id] of own) {
+      if (upstream.tags[tag] !== id && (await this.#isBrought(tag))) own.delete(tag);
+    }
     const elsewhere = Object.entries(upstream.tags) as [Tag, V1ImageId][];
     return new Map([...elsewhere, ...own].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
@@ -43,16 +48,20 @@ export class MirroredRepository implements V1Repository {
   }
 
   async view(tag: Tag, viewer: V1Viewer = {}): Promise<TagView | undefined> {
-    const own = await this.#own.view(tag, viewer);
-    if (own) return own;
-    const id = (await this.#upstream(viewer))?.tags[tag];
-    return id && { id };
+    if ((await this.#parts.tags.stateOf(this.name, tag)) === 'own') {
+      return this.#own.view(tag, viewer);
+    }
+    const upstream = await this.#upstream(viewer);
+    const id = upstream?.tags[tag];
+    if (id !== undefined) return { id };
+    return upstream ? undefined : this.#own.view(tag, viewer);
   }
 
   /** A tag on an image that only upstream has brings that image here. */
   async setTag(tag: Tag, id: V1ImageId, reader: V1Reader): Promise<void> {
     await this.#parts.images.bring(id, reader);
     await this.#own.setTag(tag, id, reader);
+    await this.#parts.tags.disown(this.name, tag);
   }
 
   async images(viewer: V1Viewer = {}): Promise<V1ListEntry[] | undefined> {
@@ -104,6 +113,10 @@ export class MirroredRepository implements V1Repository {
     return this.#own.writeRecord(record, content);
   }
 
+  async #isBrought(tag: Tag): Promise<boolean> {
+    return (await this.#parts.tags.stateOf(this.name, tag)) === 'brought';
+  }
+
   /** Upstream's part; where it is down, a repository that is stored here goes on without it. */
   async #upstream(viewer: V1Viewer = {}): Promise<UpstreamRepository | undefined> {
     const { upstream, claims } = this.#parts;
@@ -115,8 +128,7 @@ export class MirroredRepository implements V1Repository {
       }
       return found;
     } catch (error) {
-      const isDown = error instanceof RegistryError && error.code === 'UNAVAILABLE';
-      if (isDown && (await this.#hasOwn())) return undefined;
+      if (isUnavailable(error) && (await this.#hasOwn())) return undefined;
       throw error;
     }
   }

@@ -1,20 +1,20 @@
-import { mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Logger, V1Mirror } from '../../protocols/registry.ts';
 import type { ContentStore } from '../../storage/content-store.ts';
 import type { SharedCache } from '../../storage/shared-cache.ts';
 import type { MirrorConfig } from '../config/protocols.ts';
 import { Claims } from './claims.ts';
+import { Incoming } from './incoming.ts';
+import { MirrorCounts } from './mirror-counts.ts';
 import { MirroredImages } from './mirrored-images.ts';
 import { MirroredRepository } from './mirrored-repository.ts';
+import { MirroredTags } from './mirrored-tags.ts';
 import { UpstreamClient, type UpstreamOptions } from './upstream-client.ts';
 import { UpstreamImages } from './upstream-images.ts';
 import { UpstreamRepositories } from './upstream-repositories.ts';
 
 /** A mirror that can be ended. */
 export interface OpenMirror extends V1Mirror {
+  readonly counts: MirrorCounts;
   /** Breaks off what is being fetched. */
   close(): Promise<void>;
 }
@@ -25,10 +25,7 @@ export interface MirrorOptions {
   limits?: Pick<UpstreamOptions, 'headMs' | 'idleMs' | 'restMs'>;
 }
 
-/**
- * Pull-through of an upstream V1 registry (docker-registry's `mirroring`). Layers on their way lie in the system's
- * folder for temporary files (TMPDIR).
- */
+/** Pull-through of an upstream V1 registry (docker-registry's `mirroring`). */
 export function openMirror(
   config: MirrorConfig,
   content: ContentStore,
@@ -40,31 +37,44 @@ export function openMirror(
   const sourceIndex = withoutUser(config.sourceIndex);
   const credentials = credentialsOf(config);
   const client = new UpstreamClient({ source, sourceIndex, credentials, log, ...limits });
-  const folder = mkdtempSync(join(tmpdir(), 'isthmus-mirror-'));
+  const incoming = new Incoming(content.driver);
+  const cleaned = incoming
+    .clean()
+    .catch((error: unknown) => log.warn('layers of killed processes not removed', { error }));
   const claims = new Claims(content.driver);
+  const counts = new MirrorCounts();
   const images = new MirroredImages({
     content,
     client,
-    upstream: new UpstreamImages(client),
+    upstream: new UpstreamImages(client, claims),
     claims,
-    folder,
+    incoming,
+    counts,
     log,
   });
   const upstream = new UpstreamRepositories({
+    driver: content.driver,
     client,
+    claims,
+    counts,
     source,
     ttlSeconds: tagsCacheSeconds,
     shared,
     log,
   });
+  const tags = new MirroredTags({ content, upstream, images, claims });
   return {
+    counts,
     images,
-    repository: (own) => new MirroredRepository(own, { upstream, images, claims }),
+    repository: (own) => new MirroredRepository(own, { upstream, images, claims, tags }),
+    provide: (name, tag, restricted) => tags.provide(name, tag, restricted),
+    tags: (name) => tags.namesOf(name),
     search: (term) => upstream.search(term),
     async close() {
       client.close();
       await images.settled();
-      await rm(folder, { recursive: true, force: true });
+      await cleaned;
+      incoming.close();
     },
   };
 }

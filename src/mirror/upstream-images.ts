@@ -3,6 +3,7 @@ import { registryError } from '../../protocols/registry.ts';
 import { isDigest } from '../../storage/digest.ts';
 import { isImageId, type V1ImageId } from '../../storage/names.ts';
 import { MAX_ANCESTRY, parseImageJson } from '../../storage/v1-json.ts';
+import type { Claims } from './claims.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 
 /** An image as upstream tells of it; its JSON and ancestry agree, its layer was not seen yet. */
@@ -25,6 +26,7 @@ const KEPT_MS = 10 * 60 * 1000;
 /** What upstream says of images, remembered for a while. */
 export class UpstreamImages {
   readonly #client: UpstreamClient;
+  readonly #claims: Claims;
   readonly #known = new LRUCache<V1ImageId, UpstreamImage>({
     maxSize: KEPT_BYTES,
     ttl: KEPT_MS,
@@ -32,8 +34,10 @@ export class UpstreamImages {
   });
   readonly #asking = new Map<V1ImageId, Promise<UpstreamImage | undefined>>();
 
-  constructor(client: UpstreamClient) {
+  /** `claims` says through which repositories an upstream may answer that wants tokens. */
+  constructor(client: UpstreamClient, claims: Claims) {
     this.#client = client;
+    this.#claims = claims;
   }
 
   /** Undefined for an image that upstream has not, or gives false records of. Throws UNAVAILABLE. */
@@ -48,9 +52,10 @@ export class UpstreamImages {
   }
 
   async #ask(id: V1ImageId): Promise<UpstreamImage | undefined> {
+    const through = () => this.#claims.names(id);
     const [json, ancestry] = await Promise.all([
-      this.#client.get('source', `/v1/images/${id}/json`),
-      this.#client.get('source', `/v1/images/${id}/ancestry`),
+      this.#client.get('source', `/v1/images/${id}/json`, { through }),
+      this.#client.get('source', `/v1/images/${id}/ancestry`, { through }),
     ]);
     if (!json || !ancestry) return undefined;
     const image: UpstreamImage = {
@@ -62,6 +67,9 @@ export class UpstreamImages {
       tarsum: tarsumOf(json.headers),
     };
     this.#known.set(id, image);
+    if (this.#client.wantsTokens) {
+      for (const name of await through()) await this.#claims.add(name, image.ancestry);
+    }
     return image;
   }
 }

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Logger } from '../../protocols/registry.ts';
+import type { StorageDriver } from '../../storage/driver.ts';
 import {
   isImageId,
   isRepositoryName,
@@ -8,8 +9,12 @@ import {
   type Tag,
   type V1ImageId,
 } from '../../storage/names.ts';
+import { mirrorRepository } from '../../storage/paths.ts';
+import { readRecord } from '../../storage/records.ts';
 import type { SharedCache } from '../../storage/shared-cache.ts';
 import type { V1ListEntry } from '../../storage/v1-store.ts';
+import type { Claims } from './claims.ts';
+import type { MirrorCounts } from './mirror-counts.ts';
 import type { UpstreamClient } from './upstream-client.ts';
 
 /** What upstream said of a repository at one moment. */
@@ -21,13 +26,22 @@ export interface UpstreamRepository {
 }
 
 export interface UpstreamRepositoriesOptions {
+  /** Keeps the last answers for all workers, and beyond a restart. */
+  driver: StorageDriver;
   client: UpstreamClient;
+  claims: Claims;
+  counts: MirrorCounts;
   /** Names the upstream in the shared cache. */
   source: string;
   /** Seconds that an answer is believed. */
   ttlSeconds: number;
   shared: SharedCache | undefined;
   log: Logger;
+}
+
+/** As the store keeps it: what another upstream said before counts for nothing. */
+interface Stored extends UpstreamRepository {
+  source: string;
 }
 
 interface Kept {
@@ -60,7 +74,10 @@ export class UpstreamRepositories {
   /** Undefined for one that upstream has not. Throws UNAVAILABLE when upstream is down and nothing was kept. */
   get(name: RepositoryName): Promise<UpstreamRepository | undefined> {
     const kept = this.#kept.get(name);
-    if (kept && this.#isFresh(kept)) return Promise.resolve(kept.found);
+    if (kept && this.#isFresh(kept)) {
+      this.#options.counts.hits.manifest += 1;
+      return Promise.resolve(kept.found);
+    }
     const running = this.#asking.get(name);
     if (running !== undefined) return running;
     const asking = this.#find(name).finally(() => this.#asking.delete(name));
@@ -90,13 +107,14 @@ export class UpstreamRepositories {
     const kept = this.#kept.get(name);
     const shared = await this.#shared(name);
     if (shared && this.#isFresh({ at: shared.at, found: shared })) {
+      this.#options.counts.hits.manifest += 1;
       this.#kept.set(name, { at: shared.at, found: shared });
       return shared;
     }
     try {
       const found = await this.#ask(name);
       this.#kept.set(name, { at: Date.now(), found });
-      if (found) this.#share(name, found);
+      if (found) await this.#share(name, found);
       return found;
     } catch (error) {
       const stale = kept?.found ?? shared;
@@ -109,18 +127,22 @@ export class UpstreamRepositories {
     }
   }
 
+  /** The index first: it gives the token by which a registry may want to be asked. */
   async #ask(name: RepositoryName): Promise<UpstreamRepository | undefined> {
-    const { client } = this.#options;
-    const [tags, images] = await Promise.all([
-      client.get('source', `/v1/repositories/${name}/tags`),
-      client.get('index', `/v1/repositories/${name}/images`),
-    ]);
-    if (!tags && !images) return undefined;
-    return {
-      at: Date.now(),
-      tags: tags ? tagsOf(parse(tags.body)) : {},
-      images: images ? imagesOf(parse(images.body)) : [],
-    };
+    const { client, claims, counts } = this.#options;
+    counts.misses.manifest += 1;
+    const listed = await client.list(name);
+    const tagged = await client.get('source', `/v1/repositories/${name}/tags`, {
+      through: async () => [name],
+    });
+    counts.pulledBytes.manifest += (tagged?.body.length ?? 0) + (listed?.length ?? 0);
+    if (!tagged && !listed) return undefined;
+    const tags = tagged ? tagsOf(parse(tagged.body)) : {};
+    const images = listed ? imagesOf(parse(listed)) : [];
+    if (client.wantsTokens) {
+      await claims.add(name, [...images.map(({ id }) => id), ...Object.values(tags)]);
+    }
+    return { at: Date.now(), tags, images };
   }
 
   #isFresh({ at, found }: Kept): boolean {
@@ -129,15 +151,20 @@ export class UpstreamRepositories {
   }
 
   async #shared(name: RepositoryName): Promise<UpstreamRepository | undefined> {
-    const bytes = await this.#options.shared?.get(this.#key(name));
-    const value = bytes && (parse(bytes) as Partial<UpstreamRepository> | undefined);
-    if (typeof value?.at !== 'number') return undefined;
-    return { at: value.at, tags: tagsOf(value.tags), images: imagesOf(value.images) };
+    const { shared, driver, source } = this.#options;
+    const bytes = await shared?.get(this.#key(name));
+    const near = bytes && (parse(bytes) as Partial<UpstreamRepository> | undefined);
+    const stored = near ?? (await readRecord<Partial<Stored>>(driver, mirrorRepository(name)));
+    if (typeof stored?.at !== 'number') return undefined;
+    if ('source' in stored && stored.source !== source) return undefined;
+    return { at: stored.at, tags: tagsOf(stored.tags), images: imagesOf(stored.images) };
   }
 
-  #share(name: RepositoryName, found: UpstreamRepository): void {
-    const seconds = this.#options.ttlSeconds + STALE_SECONDS;
-    this.#options.shared?.set(this.#key(name), JSON.stringify(found), seconds);
+  async #share(name: RepositoryName, found: UpstreamRepository): Promise<void> {
+    const { shared, driver, source, ttlSeconds } = this.#options;
+    shared?.set(this.#key(name), JSON.stringify(found), ttlSeconds + STALE_SECONDS);
+    const record: Stored = { ...found, source };
+    await driver.put(mirrorRepository(name), JSON.stringify(record), { durable: false });
   }
 
   #key(name: RepositoryName): string {

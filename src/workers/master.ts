@@ -110,6 +110,11 @@ export class Master {
         workers: this.pids,
         ...(await this.#collect()).vars(),
       }),
+      profile: (pid, wanted) => {
+        const staying = this.#staying();
+        const worker = pid === undefined ? staying[0] : staying.find((each) => each.pid === pid);
+        return worker?.profile(wanted);
+      },
     };
   }
 

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import type { WorkerReport } from '../metrics/worker-board.ts';
 import type { Counts, CountTopic } from '../peers.ts';
+import type { ProfileRequest } from '../profile.ts';
 
 /** What one worker counted, for all others. */
 interface CountsMessage {
@@ -15,6 +16,8 @@ export type ToWorker =
   | { type: 'connection'; id: number }
   | { type: 'drain'; seconds: number }
   | { type: 'reopen' }
+  /** Asks for a profile of the next seconds, or of the memory now. */
+  | { type: 'profile'; wanted: ProfileRequest }
   | CountsMessage
   /** Asks for a report. */
   | { type: 'report' };
@@ -29,6 +32,8 @@ export type ToMaster =
   /** The worker is leaving and has not touched the connection. */
   | { type: 'refused'; id: number }
   | { type: 'closed' }
+  /** Where the profile lies, or why there is none. */
+  | { type: 'profiled'; file?: string; failure?: string }
   | CountsMessage
   /** The worker has served its share of requests, and will go once another has taken its place. */
   | { type: 'recycle' }

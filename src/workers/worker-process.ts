@@ -4,6 +4,7 @@ import { extname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { WorkerReport } from '../metrics/worker-board.ts';
 import type { Counts, CountTopic } from '../peers.ts';
+import type { ProfileRequest } from '../profile.ts';
 import type { Target } from './dispatcher.ts';
 import type { ToMaster, ToWorker } from './messages.ts';
 
@@ -37,6 +38,7 @@ export class WorkerProcess implements Target {
   readonly #child: ChildProcess;
   #lastBeat = Date.now();
   #onReport: (() => void) | undefined;
+  #onProfile: ((made: { file?: string; failure?: string }) => void) | undefined;
 
   constructor(config: Config, events: WorkerEvents) {
     this.#child = fork(ENTRY, [], { serialization: 'advanced' });
@@ -59,6 +61,8 @@ export class WorkerProcess implements Target {
             return events.closed(this);
           case 'recycle':
             return events.recycle(this);
+          case 'profiled':
+            return this.#onProfile?.(message);
           case 'counts':
             return events.counted(this, message.topic, message.counts);
           case 'report':
@@ -124,6 +128,23 @@ export class WorkerProcess implements Target {
         resolve();
       };
       this.#tell({ type: 'report' });
+    });
+  }
+
+  /** Has the worker profile itself; gives the path of the file, which is the caller's to remove. */
+  profile(wanted: ProfileRequest): Promise<string> {
+    if (this.#onProfile !== undefined)
+      return Promise.reject(new Error('another profile is being made'));
+    return new Promise((resolve, reject) => {
+      const gone = () => reject(new Error('the worker ended before its profile was made'));
+      this.#child.once('exit', gone);
+      this.#onProfile = ({ file, failure }) => {
+        this.#onProfile = undefined;
+        this.#child.off('exit', gone);
+        if (file === undefined) reject(new Error(failure));
+        else resolve(file);
+      };
+      this.#tell({ type: 'profile', wanted });
     });
   }
 

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import { createLogger, type ProcessLogger } from '../log.ts';
 import type { Peers } from '../peers.ts';
 import { dropPrivileges } from '../privileges.ts';
+import { type ProfileRequest, profile } from '../profile.ts';
 import { HttpServer } from '../server.ts';
 import { openService, reopenAll, type Service } from '../service.ts';
 import type { ToMaster, ToWorker } from './messages.ts';
@@ -30,6 +31,7 @@ export function runWorker(): void {
     } else if (message.type === 'connection') {
       takeConnection(worker, message.id, handle);
     } else if (message.type === 'drain') leave(worker, message.seconds);
+    else if (message.type === 'profile') makeProfile(message.wanted);
     else if (message.type === 'counts') peers.heard(message.topic, message.counts);
     else if (message.type === 'report') void worker?.report();
     else worker?.reopenLogs();
@@ -58,6 +60,13 @@ function takeConnection(worker: Worker | undefined, id: number, handle: unknown)
   // The client may have gone while the handle was on its way.
   if (socket === undefined) tell({ type: 'closed' });
   else worker.accept(socket);
+}
+
+function makeProfile(wanted: ProfileRequest): void {
+  profile(wanted).then(
+    (file) => tell({ type: 'profiled', file }),
+    (error: Error) => tell({ type: 'profiled', failure: error.message }),
+  );
 }
 
 class Worker {

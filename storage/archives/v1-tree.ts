@@ -182,13 +182,16 @@ function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
+/** A link that leads nowhere or in a circle is as good as none. */
+const ABSENT = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP'];
+
 /** A small file, or undefined when there is none. */
 function optional(path: string): Buffer | undefined {
   try {
     return small(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR') return undefined;
+    if (code !== undefined && ABSENT.includes(code)) return undefined;
     throw error;
   }
 }
@@ -212,7 +215,13 @@ function names(path: string): string[] | undefined {
 
 function directories(path: string): string[] {
   const found = (names(path) ?? []).sort();
-  return found.filter((name) =>
-    statSync(join(path, name), { throwIfNoEntry: false })?.isDirectory(),
-  );
+  return found.filter((name) => isDirectory(join(path, name)));
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }

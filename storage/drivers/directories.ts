@@ -38,13 +38,13 @@ export class Directories {
   }
 
   /** Opens a file in a directory that may be missing, or have been pruned by another process. */
-  open(filename: string, flags: string | number, path: string): number {
+  open(filename: string, flags: string | number, path: string, mode = 0o666): number {
     try {
-      return fs.openSync(filename, flags, 0o666);
+      return fs.openSync(filename, flags, mode);
     } catch (error) {
       if (!isCode(error, 'ENOENT')) throw error;
       this.makeFor(filename, path);
-      return fs.openSync(filename, flags, 0o666);
+      return fs.openSync(filename, flags, mode);
     }
   }
 

@@ -34,35 +34,39 @@ export class FilePuts {
 
   /** As `StorageDriver.put`. */
   async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition, durable = true, shared } = options;
+    const { condition, durable = true, shared = false, secret = false } = options;
     if (typeof condition === 'object') {
-      return this.#swap(path, content, condition.unchanged, durable);
+      return this.#swap(path, content, condition.unchanged, { durable, secret });
     }
+    const mode = secret ? 0o600 : 0o666;
+    if (condition !== 'absent' && durable) return this.#putAll([{ path, content }], mode);
+    if (condition === 'absent' && !durable) return this.#claim(path, content, shared, mode);
+    return this.#putOne(path, content, { absent: condition === 'absent', durable, mode });
+  }
+
+  /** Makes a file of what may be lost, unless one is there. */
+  async #claim(
+    path: string,
+    content: Uint8Array | string,
+    shared: boolean,
+    mode: number,
+  ): Promise<void> {
     const target = this.#root + path;
-    if (condition === 'absent' || !durable) {
-      await this.#putOne(target, content, path, condition === 'absent', durable, shared === true);
-    } else {
-      await this.putAll([{ path, content }]);
-    }
+    this.#directories.makeFor(target, path);
+    if (!(shared && this.#share(target, content, path))) this.#create(target, content, path, mode);
+    await this.#directories.syncAbove(dirname(target));
   }
 
   async #putOne(
-    target: string,
-    content: Uint8Array | string,
     path: string,
-    absent: boolean,
-    durable: boolean,
-    shared: boolean,
+    content: Uint8Array | string,
+    { absent, durable, mode }: { absent: boolean; durable: boolean; mode: number },
   ): Promise<void> {
+    const target = this.#root + path;
     this.#directories.makeFor(target, path);
-    const directory = dirname(target);
-    if (absent && !durable) {
-      if (!(shared && this.#share(target, content, path))) this.#create(target, content, path);
-      return this.#directories.syncAbove(directory);
-    }
     const aside = asideOf(target);
     try {
-      await this.#write(aside, content, durable, path);
+      await this.#write(aside, content, path, { durable, mode });
       if (absent) {
         fs.linkSync(aside, target);
         fs.unlinkSync(aside);
@@ -74,11 +78,16 @@ export class FilePuts {
       if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
       throw translate(error, path);
     }
-    if (durable) await this.#directories.sync(directory);
+    if (durable) await this.#directories.sync(dirname(target));
+  }
+
+  /** As `LocalFiles.putAll`. */
+  putAll(items: readonly PutItem[]): Promise<void> {
+    return this.#putAll(items, 0o666);
   }
 
   /** Flushes all of them at the same time, and shows them one after the other. */
-  async putAll(items: readonly PutItem[]): Promise<void> {
+  async #putAll(items: readonly PutItem[], mode: number): Promise<void> {
     const files = items.map(({ path, content }) => {
       const target = this.#root + path;
       return { path, content, target, aside: asideOf(target) };
@@ -88,7 +97,7 @@ export class FilePuts {
       const writes = files.map(async ({ path, content, target, aside }) => {
         at = path;
         this.#directories.makeFor(target, path);
-        await this.#write(aside, content, true, path);
+        await this.#write(aside, content, path, { durable: true, mode });
       });
       const failed = (await Promise.allSettled(writes)).find(({ status }) => status === 'rejected');
       if (failed?.status === 'rejected') throw failed.reason;
@@ -120,10 +129,10 @@ export class FilePuts {
   }
 
   /** Makes a file unless it is there. A reader may come between the file and its content. */
-  #create(filename: string, content: Uint8Array | string, path: string): void {
+  #create(filename: string, content: Uint8Array | string, path: string, mode: number): void {
     let fd: number;
     try {
-      fd = this.#directories.open(filename, 'wx', path);
+      fd = this.#directories.open(filename, 'wx', path, mode);
     } catch (error) {
       if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
       throw translate(error, path);
@@ -150,10 +159,10 @@ export class FilePuts {
   async #write(
     filename: string,
     content: Uint8Array | string,
-    durable: boolean,
     path: string,
+    { durable, mode }: { durable: boolean; mode: number },
   ): Promise<void> {
-    const fd = this.#directories.open(filename, 'wx', path);
+    const fd = this.#directories.open(filename, 'wx', path, mode);
     try {
       fs.writeFileSync(fd, content);
       if (durable && this.#fsync) await flush(fd);
@@ -167,7 +176,7 @@ export class FilePuts {
     path: string,
     content: Uint8Array | string,
     unchanged: Buffer,
-    durable: boolean,
+    options: PutOptions,
   ): Promise<void> {
     if (!readIfThere(this.#root + path)?.equals(unchanged)) throw new ConditionFailedError(path);
     const lock = `${this.#root}${path}.lock.tmp`;
@@ -178,7 +187,7 @@ export class FilePuts {
     }
     try {
       if (!readIfThere(this.#root + path)?.equals(unchanged)) throw new ConditionFailedError(path);
-      await this.put(path, content, { durable });
+      await this.put(path, content, options);
     } finally {
       fs.rmSync(lock, { force: true });
     }

@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { opendir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import type {
@@ -144,17 +144,16 @@ export class FilesystemDriver implements StorageDriver {
   }
 
   async *list(path: string): AsyncIterable<string> {
-    const names: string[] = [];
+    let names: string[];
     try {
-      for await (const entry of await opendir(this.#at(path), { bufferSize: 512 })) {
-        const unfinished = entry.name.endsWith('.tmp') && !entry.isDirectory();
-        if (!unfinished) names.push(entry.name);
-      }
+      names = await readdir(this.#at(path));
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return;
       throw translate(error, path);
     }
-    yield* names.sort();
+    const isWhole = (name: string) =>
+      !name.endsWith('.tmp') || this.#isDirectory(`${path}/${name}`);
+    yield* names.filter(isWhole).sort();
   }
 
   async move(from: string, to: string): Promise<void> {
@@ -193,6 +192,10 @@ export class FilesystemDriver implements StorageDriver {
   #stamp(path: string): FileStamp | undefined {
     const stat = statIfThere(this.#root + path, path);
     return stat && { inode: stat.ino, modified: stat.mtimeMs, size: stat.size };
+  }
+
+  #isDirectory(path: string): boolean {
+    return fs.lstatSync(this.#at(path), { throwIfNoEntry: false })?.isDirectory() ?? false;
   }
 
   #get(path: string): Buffer | undefined {

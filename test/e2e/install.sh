@@ -93,5 +93,6 @@ go_program pebble github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
 go_program pebble-challtestsrv github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv@v2.10.1
 own_client dockerv1
 own_client oras
+own_client deploycheck
 
 say "everything is there ($(du -sh "$bin" | cut -f1) in $bin)"

@@ -239,23 +239,3 @@ describe('behind nginx that sends the files of layers itself', { timeout: 300_00
     assert.equal(await daemon.runContainer(image), BUILT_OUTPUT);
   });
 });
-
-describe('deploy/isthmus.service', () => {
-  it('is what systemd understands, and well hardened', async () => {
-    const work = await Workspace.create();
-    try {
-      const unit = await readFile(join(packageRoot(), 'deploy/isthmus.service'), 'utf8');
-      const file = join(work.path, 'isthmus.service');
-      await writeFile(file, unit.replace('/usr/bin/node', process.execPath));
-      const said = await run('systemd-analyze', ['verify', file]);
-      assert.equal(said.toString(), '');
-      const score = await run('systemd-analyze', ['security', '--offline=yes', file]);
-      const exposure = /Overall exposure level for isthmus\.service: ([\d.]+)/.exec(
-        score.toString(),
-      );
-      assert.ok(Number(exposure?.[1]) < 2, `exposure ${exposure?.[1]}`);
-    } finally {
-      await work.end();
-    }
-  });
-});

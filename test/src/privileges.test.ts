@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -168,6 +169,32 @@ if (isRoot) {
       });
       assert.equal(outcome.code, 1);
       assert.match(outcome.stderr, /can't read .*: EACCES.*; let the user that runs the registry/);
+    });
+
+    test("the doctor looks with that user's eyes, or with those of the storage's owner, and leaves nothing of root's", async () => {
+      const roots = mkdtempSync(join(folder, 'roots-'));
+      chmodSync(roots, 0o755);
+      const accounts = join(folder, 'htpasswd');
+      writeFileSync(accounts, 'ann:$2y$05$x\n', { mode: 0o600 });
+      const environment = {
+        SETTINGS_FLAVOR: 'prod',
+        REGISTRY_PORT: '0',
+        AUTH_HTPASSWD_PATH: accounts,
+      };
+      const refused = await runProgram(['doctor'], {
+        ...environment,
+        STORAGE_PATH: roots,
+        GUNICORN_USER: 'nobody',
+      });
+      assert.equal(refused.code, 1);
+      assert.match(refused.stdout, /files are looked at as nobody/);
+      assert.match(refused.stdout, /PROBLEM +accounts: EACCES.*\n.*chmod 640/);
+      assert.match(refused.stdout, /PROBLEM +storage: can't write: .*\n.*chown -R/);
+      const own = ownFolder('owned-');
+      const fine = await runProgram(['doctor'], { ...environment, STORAGE_PATH: own });
+      assert.match(fine.stdout, new RegExp(`as user ${uid}, to whom the storage belongs`));
+      assert.match(fine.stdout, /ok +storage: filesystem takes writes/);
+      for (const path of files(own)) assert.equal(statSync(path).uid, uid, path);
     });
 
     test('a user that does not exist is named at start, with the fix', async () => {

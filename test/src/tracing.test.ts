@@ -1,98 +1,79 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import {
-  type Attributes,
-  type Context,
-  context,
-  defaultTextMapGetter,
-  propagation,
-  type Span,
-  type SpanContext,
-  type SpanOptions,
-  trace,
-} from '@opentelemetry/api';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
 import { openTracing } from '../../src/tracing.ts';
-import { instrumented } from '../../storage/drivers/instrumented.ts';
-import { MemoryDriver } from '../../storage/drivers/memory.ts';
-import { type RunningServer, serveApp } from '../support/app-server.ts';
 import { request } from '../support/http-client.ts';
+import { makeV2Image } from '../support/images.ts';
+import { RegistryProcess, until } from '../support/registry-process.ts';
+import type { RecordedSpan } from '../support/span-recorder.ts';
+import { V2Client } from '../support/v2-client.ts';
 
-interface Recorded {
-  name: string;
-  attributes: Attributes;
-  parent: SpanContext | undefined;
-  failed: boolean;
+const folder = mkdtempSync(join(tmpdir(), 'tracing-'));
+after(() => rmSync(folder, { recursive: true }));
+const SDK = join(import.meta.dirname, '../support/span-recorder.js');
+
+/** A registry as an operator starts it who brings an SDK, and the spans that it exports. */
+async function start(name: string, environment: Record<string, string> = {}) {
+  const file = join(folder, name);
+  const registry = await RegistryProcess.start({
+    NODE_OPTIONS: `--import=${SDK}`,
+    SPANS_FILE: file,
+    ...environment,
+  });
+  const spans = () =>
+    !existsSync(file)
+      ? []
+      : readFileSync(file, 'utf8')
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => JSON.parse(line) as RecordedSpan);
+  const span = (what: string, fits: (span: RecordedSpan) => boolean) =>
+    until(`a span of ${what}`, () => spans().find(fits));
+  return { registry, url: `http://127.0.0.1:${registry.port}`, spans, span };
 }
 
-/** What an operator's SDK does, as little of it as shows. */
-function recordSpans(ended: Recorded[]): void {
-  const startSpan = (name: string, options: SpanOptions = {}, from: Context = context.active()) => {
-    const recorded: Recorded = {
-      name,
-      attributes: { ...options.attributes },
-      parent: trace.getSpanContext(from),
-      failed: false,
-    };
-    const spanContext = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
-    const span: Partial<Span> = {
-      spanContext: () => spanContext,
-      setAttribute(key, value) {
-        recorded.attributes[key] = value;
-        return span as Span;
-      },
-      setStatus() {
-        recorded.failed = true;
-        return span as Span;
-      },
-      end: () => void ended.push(recorded),
-    };
-    return span as Span;
-  };
-  trace.setGlobalTracerProvider({
-    getTracer: () => ({ startSpan, startActiveSpan: () => assert.fail('not used') }),
-  });
-  propagation.setGlobalPropagator({
-    inject: () => {},
-    fields: () => ['traceparent'],
-    extract(from, carrier) {
-      const header = String(defaultTextMapGetter.get(carrier, 'traceparent') ?? '');
-      const [, traceId = '', spanId = ''] = header.split('-');
-      return traceId === ''
-        ? from
-        : trace.setSpanContext(from, { traceId, spanId, traceFlags: 1, isRemote: true });
-    },
-  });
-}
-
-describe('tracing', () => {
-  const ended: Recorded[] = [];
-  let server: RunningServer | undefined;
-  before(async () => {
-    assert.equal(await openTracing(), undefined, 'without an SDK there is nothing');
-    recordSpans(ended);
-    const tracing = (await openTracing()) ?? assert.fail('the SDK was not found');
-    const driver = instrumented(new MemoryDriver(), tracing.storageObservers('memory'));
-    server = await serveApp(driver, { endpoints: [tracing.middleware], direct: false });
-  });
-  after(async () => {
-    await server?.stop();
-    trace.disable();
-    propagation.disable();
-  });
-
-  it('makes a span of a request below that of its client, and spans of the storage', async () => {
+describe("tracing by an operator's OpenTelemetry SDK", { concurrency: 2 }, () => {
+  it('makes a span of a request below that of its client, and spans of the storage below that', async () => {
+    const { registry, url, spans, span } = await start('one');
     const parent = { traceId: 'c'.repeat(32), spanId: 'd'.repeat(16) };
     const headers = { traceparent: `00-${parent.traceId}-${parent.spanId}-01` };
-    await request(`${server?.url}/v2/team/app/manifests/v1`, { headers });
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    const span = ended.find(({ name }) => name === 'GET manifest') ?? assert.fail('no span');
-    assert.equal(span.parent?.traceId, parent.traceId);
-    assert.equal(span.parent?.spanId, parent.spanId);
-    assert.equal(span.attributes['http.response.status_code'], 404);
-    assert.equal(span.attributes['isthmus.repository'], 'team/app');
-    assert.equal(span.failed, false);
-    const storage = ended.filter(({ name }) => name.startsWith('storage '));
+    await request(`${url}/v2/team/app/manifests/v1`, { headers });
+    const found = await span('the manifest', ({ name }) => name === 'GET manifest');
+    assert.equal(found.traceId, parent.traceId);
+    assert.equal(found.parentId, parent.spanId);
+    assert.equal(found.attributes['http.response.status_code'], 404);
+    assert.equal(found.attributes['isthmus.repository'], 'team/app');
+    assert.equal(found.failed, false);
+    const storage = spans().filter(
+      ({ name, traceId }) => name.startsWith('storage ') && traceId === parent.traceId,
+    );
     assert.ok(storage.length > 0);
-    assert.equal(storage[0]?.attributes['isthmus.storage.driver'], 'memory');
+    for (const each of storage) {
+      assert.equal(each.parentId, found.spanId);
+      assert.equal(each.attributes['isthmus.storage.driver'], 'memory');
+    }
+    await registry.stop();
+  });
+
+  it('sees every request of a push and a pull, in every worker', async () => {
+    const { registry, url, spans, span } = await start('two', { GUNICORN_WORKERS: '2' });
+    const client = new V2Client(url);
+    const image = makeV2Image({ seed: 3, layers: 2 });
+    await client.pushImage('team/app', 'v1', image);
+    await client.expectImage('team/app', 'v1', image);
+    await span('the pull', ({ name }) => name === 'GET blob');
+    await registry.stop();
+    const requests = registry.requests();
+    const served = spans().filter(({ attributes }) => 'http.route' in attributes);
+    assert.equal(served.length, requests.length);
+    const ids = new Set(served.map(({ attributes }) => attributes['isthmus.request_id']));
+    for (const { requestId } of requests) assert.ok(ids.has(requestId), String(requestId));
+    assert.equal(new Set(served.map(({ pid }) => pid)).size, 2);
+  });
+
+  it('is nothing, and costs nothing, without an SDK', async () => {
+    assert.equal(await openTracing(), undefined);
   });
 });

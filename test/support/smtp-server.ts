@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
 
 export interface ReceivedMail {
   from: string;
@@ -8,6 +9,15 @@ export interface ReceivedMail {
   login: string | undefined;
   /** Headers and text. */
   content: string;
+  /** Whether it came over TLS. */
+  secret: boolean;
+}
+
+/** Key and certificate, PEM; with `implicit` TLS is spoken from the first byte, else after STARTTLS. */
+export interface SmtpTls {
+  key: Buffer;
+  cert: Buffer;
+  implicit?: boolean;
 }
 
 /** A mail server on a real socket, as small as it can be (RFC 5321). */
@@ -18,17 +28,19 @@ export class SmtpServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor() {
+  private constructor(tls: SmtpTls | undefined) {
     this.#server = createServer((socket) => {
       this.#sockets.add(socket);
       socket.on('error', () => undefined).on('close', () => this.#sockets.delete(socket));
-      if (!this.mute) this.#talk(socket);
+      if (this.mute) return;
+      if (tls?.implicit) this.#talk(secured(socket, tls), undefined, true);
+      else this.#talk(socket, tls, true);
     });
   }
 
-  static async start(): Promise<SmtpServer> {
-    const server = new SmtpServer();
-    await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve));
+  static async start(tls?: SmtpTls, port = 0): Promise<SmtpServer> {
+    const server = new SmtpServer(tls);
+    await new Promise<void>((resolve) => server.#server.listen(port, '127.0.0.1', resolve));
     return server;
   }
 
@@ -41,8 +53,9 @@ export class SmtpServer {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #talk(socket: Socket): void {
-    let mail: ReceivedMail = { from: '', to: [], login: undefined, content: '' };
+  #talk(socket: Socket, tls: SmtpTls | undefined, greets: boolean): void {
+    const secret = socket instanceof TLSSocket;
+    let mail: ReceivedMail = { from: '', to: [], login: undefined, content: '', secret };
     let data = false;
     let pending = '';
     const say = (line: string) => socket.write(`${line}\r\n`);
@@ -58,8 +71,13 @@ export class SmtpServer {
         return;
       }
       const [, command = '', rest = ''] = /^(\S+)\s*(.*)$/.exec(line) ?? [];
-      if (/^ehlo$/i.test(command)) socket.write('250-test\r\n250 AUTH PLAIN\r\n');
-      else if (/^auth$/i.test(command)) {
+      if (/^ehlo$/i.test(command)) {
+        socket.write(`250-test\r\n${tls ? '250-STARTTLS\r\n' : ''}250 AUTH PLAIN\r\n`);
+      } else if (/^starttls$/i.test(command) && tls) {
+        socket.removeAllListeners('data');
+        say('220 go on');
+        this.#talk(secured(socket, tls), undefined, false);
+      } else if (/^auth$/i.test(command)) {
         mail.login = Buffer.from(rest.replace(/^plain /i, ''), 'base64').toString();
         say('235 welcome');
       } else if (/^mail$/i.test(command)) {
@@ -82,6 +100,14 @@ export class SmtpServer {
         take(line);
       }
     });
-    say('220 test');
+    if (greets) say('220 test');
   }
+}
+
+function secured(socket: Socket, { key, cert }: SmtpTls): TLSSocket {
+  const secure = new TLSSocket(socket, {
+    isServer: true,
+    secureContext: createSecureContext({ key, cert }),
+  });
+  return secure.on('error', () => undefined);
 }

@@ -140,7 +140,13 @@ describe('V1 as a mirror, with storage that fails', () => {
   before(async () => {
     server = await startRegistry((registry) => {
       const { v1: images } = registry.content;
-      registry.v1.mirror = { images, repository: (own) => own, search: async () => [] };
+      registry.v1.mirror = {
+        images,
+        repository: (own) => own,
+        search: async () => [],
+        provide: async () => undefined,
+        tags: async () => [],
+      };
       Object.defineProperty(registry.content, 'driver', {
         value: { stat: () => Promise.reject(new Error('EIO at /secret/path')) },
       });

@@ -107,6 +107,7 @@ test("reads distribution's cache and development files, and says what is not act
     listen: { kind: 'tcp', host: 'localhost', port: 5001 },
     prometheus: true,
     metricsPath: '/metrics',
+    profiles: false,
   });
   assert.deepEqual(
     config.notifications.endpoints.map(({ name, timeoutSeconds, ignoredMediaTypes }) => ({
@@ -268,6 +269,7 @@ test('warns of variables that set nothing, and is silent about container links',
     REGISTRY_PORT_5000_TCP_ADDR: '10.0.0.1',
     REGISTRY_PORT: 'tcp://10.0.0.1:5000',
     REGISTRY_HOST: '1.2.3.4',
+    REGISTRY_AUTH_FILE: '/root/.config/containers/auth.json',
   });
   const warnings = loaded.warnings.map(
     ({ origin }) => origin?.kind === 'environment' && origin.variable,

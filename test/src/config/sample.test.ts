@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { ConfigError } from '../../../src/config/findings.ts';
 import { loadConfig, packageRoot, parseConfig } from '../../../src/config/load.ts';
@@ -108,6 +108,17 @@ test('prod refuses secrets that every user of the host can read, in their files 
   chmodSync(file, 0o600);
   chmodSync(htpasswd, 0o640);
   assert.doesNotThrow(load);
+});
+
+test('prod refuses keys in its store that every user of the host can read', () => {
+  const root = join(folder, 'store');
+  const record = join(root, 'docker/registry/isthmus/token-key');
+  mkdirSync(dirname(record), { recursive: true });
+  writeFileSync(record, '{}', { mode: 0o644 });
+  const environment = { SETTINGS_FLAVOR: 'prod', STANDALONE: 'true', STORAGE_PATH: root };
+  assert.match(mistakesIn(sample, environment).join(), new RegExp(`chmod o-r ${record}`));
+  chmodSync(record, 0o600);
+  assert.deepEqual(mistakesIn(sample, environment), []);
 });
 
 test('finds the file by argument, DOCKER_REGISTRY_CONFIG, REGISTRY_CONFIGURATION_PATH, in this order', () => {

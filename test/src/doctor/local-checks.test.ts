@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Diagnosis } from '../../../src/doctor/finding.ts';
 import {
   checkAccess,
+  checkAccounts,
   checkDescriptors,
   checkDiskSpace,
   checkEndpoints,
@@ -152,6 +153,17 @@ describe('isthmus doctor, on this host', () => {
     const [unreachable, lost] = await checkEndpoints([endpoint], driver);
     expectFinding(unreachable, 'problem', /ECONNREFUSED/, /start it/);
     expectFinding(lost, 'warning', /2 events were given up/, /replay/);
+  });
+
+  it('says why the accounts can not be read', async () => {
+    const path = join(folder, 'htpasswd');
+    const check = () => checkAccounts(flavor(`auth: { htpasswd: { path: ${path} } }`).config);
+    expectFinding(check(), 'problem', /ENOENT/, /htpasswd -cB/);
+    await writeFile(path, '# none\n');
+    expectFinding(check(), 'problem', /there are none/, /htpasswd -B/);
+    await writeFile(path, 'ann:$2y$05$x\nbob:$2y$05$y\n');
+    expectFinding(check(), 'ok', /^2 in /);
+    expectFinding(checkAccounts(flavor('auth: {}').config), 'skipped', /none/);
   });
 
   it('warns when everybody may push', () => {

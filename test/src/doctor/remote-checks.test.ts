@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { Diagnosis } from '../../../src/doctor/finding.ts';
 import { checkUrl } from '../../../src/doctor/remote-checks.ts';
+import { limitRequests } from '../../../src/limits.ts';
 import { MemoryDriver } from '../../../storage/drivers/memory.ts';
+import { storageError } from '../../../storage/errors.ts';
 import { type RunningServer, serve, serveApp } from '../../support/app-server.ts';
 import { freePort } from '../../support/free-port.ts';
 import { makeCertificate } from '../../support/self-signed.ts';
@@ -197,6 +199,28 @@ describe('isthmus doctor URL', () => {
   it('sees plain HTTP on a port that was taken for TLS', async () => {
     const found = await checkUrl(registry.url.replace('http:', 'https:'));
     expectOne(found, 'TLS', /speaks plain HTTP/, /use http:/);
+  });
+
+  it('sees that it has used up its requests itself', async () => {
+    const guards = [limitRequests(1)];
+    const server = await serveApp(new MemoryDriver(), { guards });
+    servers.push(server);
+    await fetch(`${server.url}/v2/`);
+    expectOne(await checkUrl(server.url), 'registry', /for \d+ seconds \(429\)/, /trustedproxies/);
+  });
+
+  it('sees that the storage takes no writes, and that it is full', async () => {
+    for (const [code, said, fix] of [
+      ['STORAGE_UNWRITABLE', /takes no writes/, /doctor on that host/],
+      ['STORAGE_FULL', /is full/, /free space/],
+    ] as const) {
+      const driver = new MemoryDriver();
+      driver.put = () => Promise.reject(storageError(code, 'no'));
+      driver.append = () => Promise.reject(storageError(code, 'no'));
+      const server = await serveApp(driver);
+      servers.push(server);
+      expectOne(await checkUrl(server.url), 'upload', said, fix);
+    }
   });
 
   it('says how a health check that fails looks from outside', async () => {

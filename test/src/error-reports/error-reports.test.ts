@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import { type ErrorReport, ErrorReports } from '../../../src/error-reports/error-reports.ts';
 import { openMailer } from '../../../src/error-reports/mailer.ts';
 import { postTo } from '../../../src/error-reports/post.ts';
@@ -12,6 +14,7 @@ import { flavor } from '../../support/config.ts';
 import { eventually } from '../../support/eventually.ts';
 import { freePort } from '../../support/free-port.ts';
 import { request } from '../../support/http-client.ts';
+import { makeCertificate } from '../../support/self-signed.ts';
 import { SmtpServer } from '../../support/smtp-server.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -23,6 +26,27 @@ const MAIL = {
   from: 'registry@example.test',
   to: 'ops@example.test',
 };
+
+const REPORT: ErrorReport = {
+  service: 'isthmus',
+  version: '1',
+  host: 'h',
+  pid: 1,
+  time: '2026-01-01T00:00:00Z',
+  event: 'failed',
+  fields: {},
+  untold: 0,
+};
+
+/** Mails a report from a process that trusts this CA besides: Node reads that at its start only. */
+async function mailFrom(settings: object, ca: string): Promise<void> {
+  const mailer = new URL('../../../src/error-reports/mailer.js', import.meta.url);
+  const script = `import { openMailer } from '${mailer}';
+    const deliver = await openMailer(${JSON.stringify(settings)});
+    await deliver(${JSON.stringify(REPORT)});`;
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: ca };
+  await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { env });
+}
 
 async function mailServer(context: TestContext): Promise<SmtpServer> {
   const server = await SmtpServer.start();
@@ -155,6 +179,22 @@ describe('reports', () => {
       ['warn'],
     );
     await errors.close();
+  });
+
+  it('are mailed after STARTTLS where the server proves who it is, and nowhere else', async (context) => {
+    const files = makeCertificate(temporaryDirectory(context));
+    const [key, cert] = [readFileSync(files.key), readFileSync(files.certificate)];
+    const mail = await SmtpServer.start({ key, cert });
+    context.after(() => mail.stop());
+    const settings = { ...MAIL, port: mail.port, secure: true, login: 'me', password: 'pw' };
+    const deliver = await openMailer(settings);
+    await assert.rejects(deliver(REPORT), /self-signed certificate/);
+    assert.deepEqual(mail.mails, []);
+    await mailFrom(settings, files.certificate);
+    assert.deepEqual(
+      mail.mails.map(({ secret, login, to }) => ({ secret, login, to })),
+      [{ secret: true, login: '\0me\0pw', to: ['ops@example.test'] }],
+    );
   });
 
   it('are not mailed in the clear where TLS is demanded', async (context) => {

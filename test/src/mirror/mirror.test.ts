@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { after, before, beforeEach, describe, it, type TestContext } from 'node:test';
+import { observeMirror } from '../../../src/metrics/mirror-metrics.ts';
+import { MetricRegistry } from '../../../src/metrics/registry.ts';
+import { prometheusText } from '../../../src/metrics/snapshot.ts';
 import type { RepositoryName, V1ImageId } from '../../../storage/names.ts';
 import { basic, testAccounts } from '../../support/accounts.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -75,13 +78,42 @@ function assertSame(images: V1Image[], pulled: V1Image[]): void {
 }
 
 describe('a mirror', () => {
+  it("counts by distribution's names what it had and what it fetched", async () => {
+    const images = await pushUpstream('team/counted', 2);
+    await new V1Client(mirror.url).pull('team/counted', 'v1');
+    await allStored(images);
+    const metrics = new MetricRegistry();
+    observeMirror(metrics, mirror.counts);
+    const read = async () => {
+      const text = prometheusText(await metrics.snapshot());
+      return (name: string, type: string) =>
+        Number(
+          new RegExp(`^registry_proxy_${name}\\{type="${type}"\\} (\\d+)$`, 'm').exec(text)?.[1],
+        );
+    };
+    const first = await read();
+    const layers = images.reduce((sum, { layer }) => sum + layer.length, 0);
+    assert.equal(first('pulled_bytes_total', 'blob'), layers);
+    assert.equal(first('misses_total', 'manifest'), 1);
+    assert.ok(first('misses_total', 'blob') >= 2);
+    await new V1Client(mirror.url).pull('team/counted', 'v1');
+    const second = await read();
+    for (const name of ['pulled_bytes_total', 'misses_total']) {
+      for (const type of ['blob', 'manifest']) assert.equal(second(name, type), first(name, type));
+    }
+    const hits = second('hits_total', 'blob') - first('hits_total', 'blob');
+    assert.ok(hits >= 4, `${hits} hits`);
+    assert.equal(second('requests_total', 'blob'), first('requests_total', 'blob') + hits);
+  });
+
   for (const version of ['0.7.6', '1.5.0', '1.9.1', '1.13.1'] as const) {
-    it(`gives docker ${version} what upstream has, and keeps it`, async () => {
+    it(`gives docker ${version} what upstream has, and keeps it`, async (context) => {
+      const mirror = await begin(context, { v2: false });
       const name = `team/app-${version}`;
       const images = await pushUpstream(name);
       const client = new V1Client(mirror.url, version);
       assertSame(images, (await client.pull(name, 'v1')).images);
-      await allStored(images);
+      await allStored(images, mirror);
       relay.take();
       assertSame(images, (await client.pull(name, 'v1')).images);
       assert.deepEqual(relay.take(), []);

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { repositoryOf } from '../../../protocols/v1/names.ts';
@@ -280,6 +288,70 @@ const BROKEN: BrokenRow[] = [
     reason: /checksum mismatch: stored is tarsum/,
   },
   {
+    what: 'JSON that is missing',
+    breaks: (tree, [, middle]) => rmSync(join(tree.root, 'images', middle?.id ?? '', 'json')),
+    broken: [1, 2],
+    reason: /its JSON is missing/,
+  },
+  {
+    what: 'an empty JSON file',
+    breaks: (tree, [, , top]) => tree.writeImage(top?.id ?? '', 'json', ''),
+    broken: [2],
+    reason: /Invalid JSON/,
+  },
+  {
+    what: 'a layer that was cut to nothing',
+    breaks: (tree, [, middle]) => tree.writeImage(middle?.id ?? '', 'layer', ''),
+    broken: [1, 2],
+    reason: /checksum mismatch: stored is sha256:/,
+  },
+  {
+    what: 'a push that was broken off below others',
+    breaks: (tree, [base]) => tree.writeImage(base?.id ?? '', '_inprogress', 'true'),
+    broken: [0, 1, 2],
+    reason: /_inprogress/,
+  },
+  {
+    what: 'a layer that is a folder',
+    breaks: (tree, [, , top]) => {
+      const layer = join(tree.root, 'images', top?.id ?? '', 'layer');
+      rmSync(layer);
+      mkdirSync(layer);
+    },
+    broken: [2],
+    reason: /its layer is missing/,
+  },
+  {
+    what: 'a layer whose link leads nowhere',
+    breaks: (tree, [, , top]) => {
+      const layer = join(tree.root, 'images', top?.id ?? '', 'layer');
+      rmSync(layer);
+      symlinkSync('/nowhere/at/all', layer);
+    },
+    broken: [2],
+    reason: /its layer is missing/,
+  },
+  {
+    what: 'a layer whose link leads in a circle',
+    breaks: (tree, [, , top]) => {
+      const layer = join(tree.root, 'images', top?.id ?? '', 'layer');
+      rmSync(layer);
+      symlinkSync('layer', layer);
+    },
+    broken: [2],
+    reason: /its layer is missing|ELOOP/,
+  },
+  {
+    what: 'an image whose folder is a file',
+    breaks: (tree, [, , top]) => {
+      const folder = join(tree.root, 'images', top?.id ?? '');
+      rmSync(folder, { recursive: true });
+      writeFileSync(folder, 'no folder');
+    },
+    broken: [2],
+    reason: /not a directory/,
+  },
+  {
     what: 'JSON that is none',
     breaks: (tree, [, , top]) => tree.writeImage(top?.id ?? '', 'json', '{"id": '),
     broken: [2],
@@ -320,6 +392,62 @@ describe('what is broken in an old tree', () => {
 function leftOf(report: TreeImportReport, what: string): string {
   return report.left.find((each) => each.what === what)?.reason ?? 'not left out';
 }
+
+describe('what names nothing in an old tree', () => {
+  const rows: [what: string, make: (tree: OldTree, chain: V1Image[]) => void, reason: RegExp][] = [
+    [
+      'a tag of an image that is missing',
+      (tree) => tree.writeRepository('team/odd', 'tag_v1', 'e'.repeat(64)),
+      /image e{64}: it is missing/,
+    ],
+    ['an empty tag file', (tree) => tree.writeRepository('team/odd', 'tag_v1', ''), /no image ID/],
+    [
+      'a tag that is a folder',
+      (tree) => tree.writeRepository('team/odd', 'tag_v1/x', ''),
+      /no image ID/,
+    ],
+    [
+      'a tag whose link leads in a circle',
+      (tree) => {
+        tree.writeRepository('team/odd', '_private', '');
+        symlinkSync('tag_v1', join(tree.root, 'repositories/team/odd/tag_v1'));
+      },
+      /no image ID/,
+    ],
+  ];
+  for (const [what, make, reason] of rows) {
+    it(`is listed and skipped: ${what}`, async (context) => {
+      const { tree, chain, top } = simpleTree(context);
+      make(tree, chain);
+      const store = directoryStore(context);
+      const report = await importTree(tree, store);
+      assert.match(
+        report.left.map(({ what: name, reason: why }) => `${name} ${why}`).join('\n'),
+        reason,
+      );
+      assert.match(report.left[0]?.what ?? '', /team\/odd/);
+      assert.deepEqual(report.broken, []);
+      assert.equal(await tagOf(store, 'busybox', 'latest'), top);
+      assert.equal(await tagOf(store, 'team/odd', 'v1'), undefined);
+    });
+  }
+
+  it('is passed over: names that no image has, links in a circle, files in the place of folders', async (context) => {
+    const { tree, top } = simpleTree(context);
+    for (const name of ['A'.repeat(64), 'f'.repeat(63), `${'f'.repeat(64)}.tmp`, '..x']) {
+      tree.writeImage(name, 'json', '{}');
+    }
+    symlinkSync('circle', join(tree.root, 'repositories/circle'));
+    symlinkSync('circle', join(tree.root, 'repositories/library/circle'));
+    writeFileSync(join(tree.root, 'repositories/stray'), '');
+    writeFileSync(join(tree.root, 'repositories/library/stray'), '');
+    const store = directoryStore(context);
+    const report = await importTree(tree, store);
+    assert.deepEqual(report.broken, []);
+    assert.equal(report.images.imported, 3);
+    assert.equal(await tagOf(store, 'busybox', 'latest'), top);
+  });
+});
 
 describe('checksums of an old tree', () => {
   const rows: [what: string, sums: (image: V1Image) => string, unverified: number][] = [

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,19 @@ for (const fsync of [true, false]) {
     return { driver: checked(new FilesystemDriver({ root, fsync })), dispose };
   });
 }
+
+it('lets no other user read what is secret, also once it is replaced', async () => {
+  const { root, dispose } = await temporary();
+  const driver = new FilesystemDriver({ root });
+  const modeOf = (path: string) => statSync(join(root, path)).mode & 0o777;
+  await driver.put('/open', 'x');
+  await driver.put('/key', 'one', { secret: true, condition: 'absent' });
+  assert.deepEqual([modeOf('/open') & 0o044, modeOf('/key')], [0o044, 0o600]);
+  const unchanged = Buffer.from('one');
+  await driver.put('/key', 'two', { secret: true, condition: { unchanged } });
+  assert.equal(modeOf('/key'), 0o600);
+  await dispose();
+});
 
 it('refuses every path that could leave the root', async () => {
   const { root, dispose } = await temporary();

@@ -1,0 +1,83 @@
+import { SERIES, type Series } from './growth-series.ts';
+import { Load } from './load.ts';
+import type { Options } from './options.ts';
+import { ownServer } from './own-server.ts';
+import { residentMib, treeOf } from './processes.ts';
+import type { Sample } from './sampling.ts';
+import { type Summary, summarize } from './summary.ts';
+
+export interface GrowthRow {
+  x: number;
+  /** By name of the line. */
+  lines: Record<string, Summary>;
+  /** Resident memory of all our processes after the measurement, MiB. */
+  memoryMib: number;
+}
+
+export interface Growth {
+  series: Pick<Series, 'id' | 'title' | 'axis' | 'kind'>;
+  rows: GrowthRow[];
+}
+
+const LIMIT_S = 120;
+/** Content of the series is made as it goes; nothing big is pushed in advance. */
+const BIG_BYTES = 1 << 20;
+
+/** Measures all series on our server: one worker unless their number is what grows, and fsync off. */
+export async function measureGrowths(
+  options: Options,
+  tell: (line: string) => void,
+): Promise<Growth[]> {
+  const growths: Growth[] = [];
+  for (const series of SERIES) {
+    if (!options.wants(series.id)) continue;
+    const rows: GrowthRow[] = [];
+    const groups = series.workers ? series.points.map((x) => [x]) : [series.points];
+    for (const points of groups) {
+      const workers = series.workers ? (points[0] as number) : 1;
+      rows.push(...(await measurePoints(options, series, points, workers, tell)));
+    }
+    const { id, title, axis, kind } = series;
+    growths.push({ series: { id, title, axis, kind }, rows });
+  }
+  return growths;
+}
+
+async function measurePoints(
+  options: Options,
+  { id, kind }: Series,
+  points: readonly number[],
+  workers: number,
+  tell: (line: string) => void,
+): Promise<GrowthRow[]> {
+  const own = await ownServer(options.folder, { workers, fsync: false });
+  const scale = { ...options.scale, bigBytes: BIG_BYTES };
+  const targets = [{ name: 'isthmus', url: own.url }];
+  const load = new Load({ scale, targets, limitSeconds: LIMIT_S });
+  const target = 'isthmus';
+  const rows: GrowthRow[] = [];
+  try {
+    await own.process.start('/v2/');
+    await load.do({ kind: 'process', target, pid: own.process.pid });
+    await load.do({ kind: 'fill', target, check: false });
+    let before = 0;
+    for (const x of points) {
+      const point = { series: id, x, before };
+      const samples = await load.do<Record<string, Sample>>({ kind: 'growth', target, point });
+      before = x;
+      const lines = Object.fromEntries(
+        Object.entries(samples).map(([name, sample]) => [name, summarize(kind, [sample])]),
+      );
+      rows.push({ x, lines, memoryMib: residentMib(treeOf(own.process.pid)) });
+      const scores = Object.entries(lines).map(
+        ([name, { score }]) => `${name} ${score?.toFixed(1)}`,
+      );
+      tell(`${id} ${x}: ${scores.join(', ')}`);
+    }
+    return rows;
+  } finally {
+    await load.close();
+    await own.process.stop();
+    own.remove();
+  }
+}
