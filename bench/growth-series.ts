@@ -67,11 +67,13 @@ export const SERIES: readonly Series[] = [
     points: [1, 2, 4],
     kind: 'requests',
     workers: true,
-    async measure({ target, seed, scale }) {
+    async measure({ target, seed, scale, x }) {
       const limits = { connections: CONNECTIONS };
+      // Each worker has to get warm by itself.
+      const warm = { ...scale, warmUp: scale.warmUp * x * 2 };
       return {
-        'manifest by tag': await hot(target, scale, manifest(target), limits),
-        'blob of 1 KiB': await hot(target, scale, pulledBlob(target, seed.small.digest), limits),
+        'manifest by tag': await hot(target, warm, manifest(target), limits),
+        'blob of 1 KiB': await hot(target, warm, pulledBlob(target, seed.small.digest), limits),
       };
     },
   },

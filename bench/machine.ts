@@ -24,7 +24,7 @@ export function describeMachine(folder: string): Machine {
     processor: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryGib: Math.round(totalmem() / 2 ** 30),
-    kernel: `${type()} ${release()}`,
+    kernel: `${type()} ${release().replace(/-.*/, '')}`,
     fileSystem: found.stdout?.trim() || 'unknown',
     node: process.version,
     isthmus: version,

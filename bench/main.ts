@@ -5,7 +5,7 @@ import { measureGrowths } from './growth.ts';
 import { SERIES } from './growth-series.ts';
 import { describeMachine } from './machine.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
-import { writeComparison, writeGrowth } from './page.ts';
+import { HOME, Page } from './page.ts';
 import { comparisonTable, growthTable, processorTable, warningLines } from './tables.ts';
 import { WORKLOADS } from './workloads/all.ts';
 
@@ -36,7 +36,7 @@ async function measure(options: Options): Promise<void> {
   print(`\n${processorTable(comparison)}\n\n${warningLines(comparison)}`);
   if (options.json)
     writeFileSync(options.json, JSON.stringify({ machine, how, comparison }, null, 1));
-  if (options.write) writeComparison(comparison, machine, how);
+  if (options.write) new Page(HOME).writeComparison(comparison, machine, how);
 }
 
 async function grow(options: Options): Promise<void> {
@@ -45,7 +45,7 @@ async function grow(options: Options): Promise<void> {
   const machine = describeMachine(options.folder);
   for (const growth of growths) print(`\n${growth.series.title}\n\n${growthTable(growth)}`);
   if (options.json) writeFileSync(options.json, JSON.stringify({ machine, how, growths }, null, 1));
-  if (options.write) writeGrowth(growths, machine, how);
+  if (options.write) new Page(HOME).writeGrowth(growths, machine, how);
 }
 
 main(process.argv.slice(2)).catch((error: Error) => {

@@ -80,6 +80,7 @@ export function parseOptions(words: string[]): Options | undefined {
     Map<string, string>,
     Map<string, string>,
   ];
+  const seconds = number(values.seconds, full ? 2 : 0.5);
   const only = values.only.flatMap((list) => list.split(','));
   const skip = values.skip.flatMap((list) => list.split(','));
   return {
@@ -95,8 +96,8 @@ export function parseOptions(words: string[]): Options | undefined {
     }),
     scale: {
       run: Date.now().toString(36),
-      seconds: number(values.seconds, full ? 2 : 0.5),
-      warmUp: full ? 1 : 0.4,
+      seconds,
+      warmUp: full ? 1 : Math.min(0.4, seconds * 2),
       rounds: number(values.rounds, full ? 7 : 3),
       bigBytes: number(values.big, 256) * MIB,
       tags: number(values.tags, full ? 10_000 : 1000),

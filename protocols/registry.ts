@@ -189,6 +189,33 @@ export interface V1Mirror {
   search(term: string): Promise<readonly { name: string; description: string }[]>;
 }
 
+/** What docker-registry told its extensions (v1.md 5). */
+export const V1_SIGNALS = [
+  'tag_created',
+  'tag_deleted',
+  'repository_created',
+  'repository_updated',
+  'repository_deleted',
+] as const;
+
+export type V1Signal = (typeof V1_SIGNALS)[number];
+
+export interface V1SignalEvent {
+  namespace: string;
+  repository: string;
+  tag?: string;
+  /** The image ID of a tag, or the image list of a repository. */
+  value?: unknown;
+}
+
+/** Code of the operator that V1's writes run through. Implemented in src/hooks.ts. */
+export interface V1Hooks {
+  /** Tells a listener, inside the request. Never rejects. */
+  signal(name: V1Signal, event: V1SignalEvent): Promise<void>;
+  /** Why an image may not be pushed; undefined when it may. */
+  objection(imageJson: unknown): Promise<string | undefined>;
+}
+
 /** What the V1 protocol can be told apart from content and limits (v1.md 4.3). */
 export interface V1Options {
   /** Value of `X-Docker-Endpoints`; undefined means the Host header. */
@@ -198,6 +225,7 @@ export interface V1Options {
   issue?: string;
   /** Name of the configuration's flavor, for `X-Docker-Registry-Config`; undefined leaves the header out. */
   flavor?: string;
+  hooks?: V1Hooks;
   /** Where images come from that are missing here; `_ping` says that there is one. */
   mirror?: V1Mirror;
   /** False takes search away, as docker-registry without a `search_backend`. */

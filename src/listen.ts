@@ -11,13 +11,26 @@ export class ListenError extends Error {
   }
 }
 
+interface ListenOptions {
+  /** Whether connections are handed on without a byte being read. Default false. */
+  paused?: boolean;
+  /** A server of another process that listens there already, and goes on. */
+  inherited?: Server | undefined;
+}
+
 /** Opens the address and hands each connection to `accept`. Throws a ListenError. */
 export async function listen(
   address: ListenAddress,
   accept: (socket: Socket) => void,
-  paused = false,
+  { paused = false, inherited }: ListenOptions = {},
 ): Promise<Server> {
   const server = createServer({ noDelay: true, pauseOnConnect: paused }, accept);
+  if (inherited !== undefined) {
+    // At once: a connection that came before would be nobody's.
+    server.listen(inherited);
+    await once(server, 'listening');
+    return server;
+  }
   if (address.kind === 'unix') await removeStaleSocket(address.path);
   try {
     server.listen(

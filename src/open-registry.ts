@@ -10,6 +10,7 @@ import type { Config } from './config/config.ts';
 import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
 import type { DriverConfig, StorageConfig } from './config/storage.ts';
+import { loadHooks } from './hooks.ts';
 import type { MirrorCounts } from './mirror/mirror-counts.ts';
 import { openMirror } from './mirror/open-mirror.ts';
 import { NO_PEERS, type Peers } from './peers.ts';
@@ -39,6 +40,7 @@ export async function openRegistry(
   const content = openContent(config, log, observe, redis);
   const mirror =
     protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log, { shared: redis });
+  const hooks = protocols.v1.hooks && (await loadHooks(protocols.v1.hooks, log));
   return {
     content,
     mirrorCounts: mirror?.counts,
@@ -55,7 +57,7 @@ export async function openRegistry(
     readOnly: storage.readOnly,
     deletion: storage.delete,
     ...accelRedirect(storage),
-    v1: { ...v1Options(config), ...(mirror && { mirror }) },
+    v1: { ...v1Options(config), ...(mirror && { mirror }), ...(hooks && { hooks }) },
     v2: { hideFromOldEngines: protocols.v2.hideFromOldEngines },
     close: async () => {
       await mirror?.close();

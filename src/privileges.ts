@@ -49,10 +49,15 @@ export function dropPrivileges(workers: Identity): void {
  * undefined where nothing changed.
  */
 export function becomeOwnerOf(folder: string): number | undefined {
+  const owner = otherOwner(folder);
+  if (owner !== undefined) dropPrivileges({ user: String(owner.uid), group: String(owner.gid) });
+  return owner?.uid;
+}
+
+/** The user to whom `folder` belongs, when this is root and the folder is not root's. */
+export function otherOwner(folder: string): { uid: number; gid: number } | undefined {
   const stats = statSync(folder, { throwIfNoEntry: false });
-  if (!isRoot() || stats === undefined || stats.uid === 0) return undefined;
-  dropPrivileges({ user: String(stats.uid), group: String(stats.gid) });
-  return stats.uid;
+  return !isRoot() || stats === undefined || stats.uid === 0 ? undefined : stats;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Config } from './config/config.ts';
 import { ConfigError } from './config/findings.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -10,6 +10,7 @@ import { WorkerBoard } from './metrics/worker-board.ts';
 import { profile } from './profile.ts';
 import { HttpServer } from './server.ts';
 import { openService, reopenAll, type Service } from './service.ts';
+import { type Inheritance, inheritedSocket } from './workers/succession.ts';
 
 /** One process that listens and serves: what a laptop, a test or a small host needs. */
 export class SingleProcess {
@@ -17,6 +18,7 @@ export class SingleProcess {
   readonly #reload: () => LoadedConfig;
   readonly #listener: Server;
   readonly #board = new WorkerBoard<Running>();
+  readonly #listenedFor: ListenAddress;
   #current: Running;
   #config: Config;
   #reloading: Promise<void> = Promise.resolve();
@@ -29,6 +31,7 @@ export class SingleProcess {
     current: Running,
   ) {
     this.#config = config;
+    this.#listenedFor = config.http.listen;
     this.#log = log;
     this.#reload = reload;
     this.#listener = listener;
@@ -42,11 +45,13 @@ export class SingleProcess {
     reload: () => LoadedConfig,
   ): Promise<SingleProcess> {
     let self: SingleProcess | undefined;
-    const early: Parameters<HttpServer['accept']>[0][] = [];
-    const listener = await listen(config.http.listen, (socket) => {
+    const early: Socket[] = [];
+    const accept = (socket: Socket) => {
       if (self === undefined) early.push(socket);
       else self.#current.server.accept(socket);
-    });
+    };
+    const inherited = await inheritedSocket(config.http.listen);
+    const listener = await listen(config.http.listen, accept, { inherited });
     try {
       self = new SingleProcess(config, log, reload, listener, await run(config, log));
     } catch (error) {
@@ -60,6 +65,10 @@ export class SingleProcess {
 
   get address(): ListenAddress {
     return listeningAddress(this.#listener);
+  }
+
+  get inheritance(): Inheritance {
+    return { server: this.#listener, configured: this.#listenedFor };
   }
 
   /** What the debug listener shows. */

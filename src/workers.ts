@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import type { ListenAddress } from './config/scalars.ts';
@@ -7,6 +7,7 @@ import type { ProcessLogger } from './log.ts';
 import { becomesAnother, warnOfUselessUser } from './privileges.ts';
 import { SingleProcess } from './single-process.ts';
 import { Master } from './workers/master.ts';
+import { type Inheritance, Succession, tellPredecessor } from './workers/succession.ts';
 
 /** INT stops fast, and yet not in the middle of a small answer. */
 const FAST_STOP_SECONDS = 2;
@@ -15,6 +16,8 @@ const FAST_STOP_SECONDS = 2;
 export interface Supervised {
   readonly address: ListenAddress;
   readonly debug: DebugSources;
+  /** What a successor takes over. */
+  readonly inheritance: Inheritance;
   addWorker(): void;
   removeWorker(): void;
   reload(): Promise<void>;
@@ -36,14 +39,33 @@ export async function superviseUntilStopped(
   // Only a master stays root, and so can open addresses and log files again.
   const alone = config.workers.count === 1 && !becomesAnother(config.workers);
   const supervised: Supervised = await (alone ? SingleProcess : Master).start(config, log, reload);
-  const debug =
+  const openDebug = async () =>
     config.http.debug && (await openDebugListener(config.http.debug, supervised.debug, log));
+  let debug = await openDebug();
   const { pidFile } = config.workers;
   if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
   onReady(supervised.address);
+  tellPredecessor();
+  const succession = new Succession(config, log);
+  process.on('SIGUSR2', () => {
+    const obstacle = succession.obstacle(config, supervised.inheritance);
+    if (obstacle !== undefined) {
+      log.warn('no successor is started', { reason: obstacle });
+      return;
+    }
+    debug?.close();
+    succession.start(supervised.inheritance, () => {
+      openDebug().then(
+        (opened) => {
+          debug = opened;
+        },
+        (error: unknown) => log.error('debug listener not opened again', { error }),
+      );
+    });
+  });
   await stopSignal(supervised, config, log);
   debug?.close();
-  if (pidFile !== undefined) rmSync(pidFile, { force: true });
+  succession.dropPidFile();
 }
 
 /** Obeys signals as gunicorn does (v1.md 4.4), and resolves when the one that stops has been obeyed. */
@@ -52,11 +74,6 @@ function stopSignal(supervised: Supervised, config: Config, log: ProcessLogger):
   process.on('SIGTTOU', () => supervised.removeWorker());
   process.on('SIGUSR1', () => supervised.reopenLogs());
   process.on('SIGHUP', () => void supervised.reload());
-  process.on('SIGUSR2', () => {
-    log.warn(
-      'a new binary can not take over the socket; send HUP for a new configuration, or run a second one behind a proxy',
-    );
-  });
   return new Promise((resolve) => {
     let stopping = false;
     const stop = (signal: string, seconds: number) => {

@@ -5,7 +5,7 @@ import type { BlobFacts, FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
 import { isBadLayer, LayerDigester } from './bridge/layer-facts.ts';
 import { createPayloadHash } from './bridge/payload-checksum.ts';
-import { TarSum } from './bridge/tarsum.ts';
+import { TarSum, type TarSumVersion } from './bridge/tarsum.ts';
 import { type Digest, digestSoFar } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ifFound, storageError } from './errors.ts';
@@ -40,6 +40,13 @@ type Fill = (path: string, tap: (chunk: Buffer) => void | Promise<void>) => Prom
 
 /** No user name: those who import have a staging place of their own. */
 const IMPORTER = '\0import';
+
+/** By their labels. */
+const OTHER_TARSUMS: Record<string, TarSumVersion> = {
+  tarsum: 'v0-nameless',
+  'tarsum.v1': 'v1',
+  'tarsum.dev': 'dev',
+};
 
 /** A layer with the same tar inside that is stored already and stands for this one; undefined for none. */
 export type TwinOf = (
@@ -204,21 +211,24 @@ export class V1Pushes {
       sums.payload === received.payload ||
       (sums.tarsum !== undefined &&
         (received.tarsums.includes(sums.tarsum) ||
-          (await this.#laterTarsum(id, json, sums.tarsum, claimant)) === sums.tarsum));
+          (await this.#otherTarsum(id, json, sums.tarsum, claimant)) === sums.tarsum));
     if (!right) throw storageError('IMAGE_INVALID', 'Checksum mismatch');
     await this.#commit({ id, json, ancestry, received }, claimant, claimant, twinOf);
     await this.#driver.delete(this.#directory(id, claimant), { durable: false });
   }
 
-  /** The tarsum of a later version, which no engine sends over V1: read again, since the one pass makes v0 only. */
-  async #laterTarsum(
+  /**
+   * The tarsum by the rules of the one that was sent, where those are not the usual ones. The layer is read again for it,
+   * since the one pass makes the sum of engines only.
+   */
+  async #otherTarsum(
     id: V1ImageId,
     json: Buffer,
     asked: string,
     claimant: string,
   ): Promise<string | undefined> {
-    const version = /^tarsum\.(v1|dev)\+sha256:/.exec(asked)?.[1];
-    if (version !== 'v1' && version !== 'dev') return undefined;
+    const version = OTHER_TARSUMS[asked.slice(0, Math.max(0, asked.indexOf('+')))];
+    if (version === undefined) return undefined;
     const tarSum = new TarSum(version);
     const digester = new LayerDigester({
       ...this.#facts.limits,

@@ -21,8 +21,16 @@ export interface V1ListEntry {
 export interface V1Images {
   /** Throws IMAGE_UNKNOWN ('Image not found') or IMAGE_INCOMPLETE ('Image is being uploaded, retry later'). */
   image(id: V1ImageId, reader: V1Reader): Promise<V1Image>;
-  /** Begins, or begins again, the push of an image. Throws IMAGE_EXISTS or IMAGE_INVALID with the old messages. */
-  putJson(id: V1ImageId, json: Buffer, reader: V1Reader): Promise<void>;
+  /**
+   * Begins, or begins again, the push of an image. Throws IMAGE_EXISTS or IMAGE_INVALID with the old messages. `allow`
+   * has the last word, and throws when it is no.
+   */
+  putJson(
+    id: V1ImageId,
+    json: Buffer,
+    reader: V1Reader,
+    allow?: () => Promise<void>,
+  ): Promise<void>;
   /** Throws IMAGE_UNKNOWN before its JSON came, IMAGE_EXISTS when it is complete, UPLOAD_BUSY. */
   putLayer(id: V1ImageId, source: Readable, reader: V1Reader): Promise<void>;
   /** Completes the image if either sum is right; throws IMAGE_INVALID 'Checksum mismatch' if neither is. */

@@ -151,7 +151,12 @@ export class V1View implements V1Images {
     return { ...layer, diffId: facts.diffId, diffSize: facts.diffSize };
   }
 
-  async putJson(id: V1ImageId, json: Buffer, reader: V1Reader): Promise<void> {
+  async putJson(
+    id: V1ImageId,
+    json: Buffer,
+    reader: V1Reader,
+    allow?: () => Promise<void>,
+  ): Promise<void> {
     const { parent } = parseImageJson(json, id);
     if (await this.find(id, reader)) throw alreadyExists();
     const explicit = await this.#explicit.get(id);
@@ -161,6 +166,7 @@ export class V1View implements V1Images {
     if (above.length >= MAX_ANCESTRY) {
       throw storageError('IMAGE_INVALID', `Image has more than ${MAX_ANCESTRY} ancestors`);
     }
+    await allow?.();
     if (parent !== undefined) await this.#keep(parent, reader);
     await this.#pushes.begin(id, json, [id, ...above], reader.claimant);
   }

@@ -8,6 +8,7 @@ import { readBody } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { sendJson } from './json.ts';
 import { enterImage, imagesOf, report, requireListed } from './session.ts';
+import { objectionTo } from './signals.ts';
 
 /** Writing images: JSON, then layer, then checksum (v1.md 1.6). */
 export function imagePushRoutes(router: Router, registry: Registry): void {
@@ -22,7 +23,7 @@ async function putJson(ctx: Context, registry: Registry): Promise<void> {
   const json = await readBody(ctx.req, registry.limits.jsonBytes);
   parseImageJson(json, id);
   requireListed(session, id);
-  await imagesOf(registry).putJson(id, json, reader);
+  await imagesOf(registry).putJson(id, json, reader, objectionTo(registry, json));
   sendJson(ctx, 200, true);
 }
 

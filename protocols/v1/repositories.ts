@@ -1,12 +1,14 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
+import type { V1ListEntry } from '../../storage/v1-store.ts';
 import { sendEmpty } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { imageListOf } from './image-list.ts';
 import { forbidCaching, sendJson } from './json.ts';
 import { type JsonReader, jsonReader } from './json-body.ts';
-import { enter, report, requireDeletion, viewerOf } from './session.ts';
+import { enter, type RepositoryRequest, report, requireDeletion, viewerOf } from './session.ts';
 import { setSessionHeaders } from './session-headers.ts';
+import { signal } from './signals.ts';
 
 /** What makes docker-registry an index as well (v1.md 1.8): the routes a push and a pull begin and end with. */
 export function indexRoutes(router: Router, registry: Registry): void {
@@ -39,8 +41,23 @@ export function repositoryRoutes(router: Router, registry: Registry): void {
 async function announce(ctx: Context, registry: Registry, readJson: JsonReader): Promise<void> {
   const request = await enter(ctx, registry, 'push');
   const list = imageListOf(await readJson(ctx, 'Error Decoding JSON'));
-  await request.v1.announce(list);
+  await store(registry, request, list);
   setSessionHeaders(ctx, registry, request, 'write');
+}
+
+/** The first list makes the repository (v1.md 5). */
+async function store(
+  registry: Registry,
+  { v1 }: RepositoryRequest,
+  list: readonly V1ListEntry[],
+): Promise<void> {
+  if (!registry.v1.hooks) return v1.announce(list);
+  const isNew = !(await v1.exists());
+  if (isNew) await signal(registry, 'repository_created', v1.name, { value: list });
+  await v1.announce(list);
+  if (!isNew) {
+    await signal(registry, 'repository_updated', v1.name, { value: await v1.images() });
+  }
 }
 
 async function getImages(ctx: Context, registry: Registry): Promise<void> {
@@ -70,6 +87,7 @@ async function deleteRepository(ctx: Context, registry: Registry): Promise<void>
   if (!(await request.v1.delete())) {
     throw registryError('NAME_UNKNOWN', 'Repository not found');
   }
+  await signal(registry, 'repository_deleted', request.v1.name);
   report(ctx, registry, request, 'delete', {});
   sendJson(ctx, 200, true);
 }

@@ -7,6 +7,7 @@ import { type Registry, registryError } from '../registry.ts';
 import { sendJson } from './json.ts';
 import { type JsonReader, jsonReader } from './json-body.ts';
 import { enter, report, requireDeletion, viewerOf } from './session.ts';
+import { signal } from './signals.ts';
 import { tagInfo, UNKNOWN_TAG_INFO } from './user-agent.ts';
 
 /** Tags, and what is known of who pushed them (v1.md 1.7). */
@@ -55,6 +56,7 @@ async function putTag(ctx: Context, registry: Registry, readJson: JsonReader): P
   if (typeof id !== 'string') throw registryError('REQUEST_INVALID', 'Invalid data');
   if (!isImageId(id)) throw registryError('IMAGE_UNKNOWN', 'Image not found');
   await v1.setTag(tag, id, reader);
+  await signal(registry, 'tag_created', v1.name, { tag, value: id });
   const info = tagInfo(ctx.get('user-agent'), Date.now());
   await v1.writeRecord(infoRecord(tag), JSON.stringify(info));
   const manifest = await manifestOf(repository, tag);
@@ -89,6 +91,7 @@ async function deleteTag(ctx: Context, registry: Registry): Promise<void> {
   if (!isTag(tag) || !(await request.v1.deleteTag(tag))) {
     throw registryError('TAG_UNKNOWN', `Tag not found: ${tag.slice(0, 200)}`);
   }
+  await signal(registry, 'tag_deleted', request.v1.name, { tag });
   report(ctx, registry, request, 'delete', digest ? { digest } : {}, { tag });
   sendJson(ctx, 200, true);
 }

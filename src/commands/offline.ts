@@ -4,6 +4,7 @@ import { describeFinding } from '../config/findings.ts';
 import { loadConfig } from '../config/load.ts';
 import { createLogger, type ProcessLogger } from '../log.ts';
 import { openContent } from '../open-registry.ts';
+import { otherOwner } from '../privileges.ts';
 import { type OptionValues, UsageError } from './command.ts';
 
 /** The option of every command that works on the store itself. */
@@ -24,6 +25,7 @@ export async function withContent<T>(
   if (config.storage.driver.kind === 'memory') {
     throw new UsageError('the configured storage is memory, which ends with this command');
   }
+  if (config.storage.driver.kind === 'filesystem') warnOfRoot(config.storage.driver.root, log);
   const content = openContent(config, log);
   try {
     return await work(content, log);
@@ -31,6 +33,15 @@ export async function withContent<T>(
     await content.close();
     log.flush();
   }
+}
+
+/** The registry could not change what root leaves in its folder. */
+function warnOfRoot(root: string, log: ProcessLogger): void {
+  const owner = otherOwner(root);
+  if (owner === undefined) return;
+  log.warn(
+    `the storage belongs to another user; run this as that user (setpriv --reuid ${owner.uid} --regid ${owner.gid} --clear-groups …), or afterwards: chown -R ${owner.uid}:${owner.gid} ${root}`,
+  );
 }
 
 export function textOption(options: OptionValues, name: string): string | undefined {

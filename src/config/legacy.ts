@@ -67,7 +67,8 @@ const OBSOLETE: Record<string, string> = {
   sqlalchemy_index_database: 'the search index needs no database',
   bugsnag:
     'errors are in the log, mailed when email_exceptions is set, posted when exceptions.webhook is',
-  extensions: 'Python extensions can not be loaded',
+  extensions:
+    'Python extensions can not be loaded; protocols.v1.hooks loads a module of JavaScript',
   boto_debug: 'it steered a Python library',
   boto_calling_format: 'set storage.s3.forcepathstyle instead',
   s3_use_sigv4: 'requests are always signed that way',

@@ -24,6 +24,8 @@ export interface V1Config {
   issue: string;
   /** Whether `_ping` names the flavor. Default false; never allowed in prod. */
   debug: boolean;
+  /** Path of an ES module whose exports are told of V1's writes; undefined for none. */
+  hooks: string | undefined;
   /** An upstream V1 registry to pull through; undefined for none. */
   mirror: MirrorConfig | undefined;
 }
@@ -129,6 +131,7 @@ function readV1(v1: Section): V1Config {
     registryEndpoints: v1.string('registry_endpoints'),
     issue: v1.string('issue', '"docker-registry server"'),
     debug: v1.boolean('debug', false),
+    hooks: v1.string('hooks'),
     mirror: source === undefined ? undefined : { source, ...mirror },
   };
 }

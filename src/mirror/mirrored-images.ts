@@ -63,10 +63,15 @@ export class MirroredImages implements V1Images {
   }
 
   /** A push on top of an image that only upstream has brings that image here. */
-  async putJson(id: V1ImageId, json: Buffer, reader: V1Reader): Promise<void> {
+  async putJson(
+    id: V1ImageId,
+    json: Buffer,
+    reader: V1Reader,
+    allow?: () => Promise<void>,
+  ): Promise<void> {
     const { parent } = parseImageJson(json, id);
     if (parent !== undefined) await this.bring(parent, reader);
-    await this.#parts.content.v1.putJson(id, json, reader);
+    await this.#parts.content.v1.putJson(id, json, reader, allow);
   }
 
   putLayer(id: V1ImageId, source: Readable, reader: V1Reader): Promise<void> {

@@ -10,6 +10,7 @@ import type { Counts, CountTopic } from '../peers.ts';
 import { giveLogFiles } from '../privileges.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Ledger } from './ledger.ts';
+import { type Inheritance, inheritedSocket } from './succession.ts';
 import { type WorkerEvents, WorkerProcess } from './worker-process.ts';
 
 const SILENCE_LOOK_MS = 1000;
@@ -77,14 +78,12 @@ export class Master {
   ): Promise<Master> {
     const early: Socket[] = [];
     let master: Master | undefined;
-    const server = await listen(
-      config.http.listen,
-      (socket) => {
-        if (master === undefined) early.push(socket);
-        else master.#dispatcher.dispatch(socket);
-      },
-      true,
-    );
+    const accept = (socket: Socket) => {
+      if (master === undefined) early.push(socket);
+      else master.#dispatcher.dispatch(socket);
+    };
+    const inherited = await inheritedSocket(config.http.listen);
+    const server = await listen(config.http.listen, accept, { paused: true, inherited });
     giveLogFiles(config.workers, config.log);
     master = new Master(config, log, reload, server);
     for (const socket of early) master.#dispatcher.dispatch(socket);
@@ -98,6 +97,10 @@ export class Master {
 
   get address() {
     return listeningAddress(this.#server);
+  }
+
+  get inheritance(): Inheritance {
+    return { server: this.#server, configured: this.#config.http.listen };
   }
 
   /** What the debug listener shows of all workers together. */
@@ -256,11 +259,8 @@ export class Master {
   /** Opens another address when the new configuration says so; the old one is closed when all workers are new. */
   async #listenAnew(config: Config): Promise<void> {
     if (JSON.stringify(config.http.listen) === JSON.stringify(this.#config.http.listen)) return;
-    this.#server = await listen(
-      config.http.listen,
-      (socket) => this.#dispatcher.dispatch(socket),
-      true,
-    );
+    const accept = (socket: Socket) => this.#dispatcher.dispatch(socket);
+    this.#server = await listen(config.http.listen, accept, { paused: true });
     this.#log.info('listening', { address: showAddress(this.address) });
   }
 

@@ -7,10 +7,18 @@ import {
   type TarOverrides,
 } from './tar-header.ts';
 
-/** v0 is V1's; v1 and dev leave the modification time out and count extended attributes. */
-export type TarSumVersion = 'v0' | 'v1' | 'dev';
+/**
+ * v0 is V1's; v1 and dev leave the modification time out and count extended attributes. `v0-nameless` is v0 as docker's
+ * own library makes it since it is built with Go 1.10: without the names of owner and group.
+ */
+export type TarSumVersion = 'v0' | 'v0-nameless' | 'v1' | 'dev';
 
-const LABELS: Record<TarSumVersion, string> = { v0: 'tarsum', v1: 'tarsum.v1', dev: 'tarsum.dev' };
+const LABELS: Record<TarSumVersion, string> = {
+  v0: 'tarsum',
+  'v0-nameless': 'tarsum',
+  v1: 'tarsum.v1',
+  dev: 'tarsum.dev',
+};
 const BLOCK = 512;
 const OVERRIDES = 'xLK';
 /** Links, devices, directories and fifos have no data, whatever their size says. */
@@ -102,11 +110,14 @@ export class TarSum {
   }
 
   #describe(header: TarHeader): string {
-    const { name, mode, uid, gid, size, mtime, typeflag, linkname, uname, gname } = header;
+    const { name, mode, uid, gid, size, mtime, typeflag, linkname } = header;
+    const isNameless = this.#version === 'v0-nameless';
+    const { uname, gname } = isNameless ? { uname: '', gname: '' } : header;
     const first = `name${name}mode${mode}uid${uid}gid${gid}size${size}`;
-    const time = this.#version === 'v0' ? `mtime${mtime}` : '';
+    const isV0 = isNameless || this.#version === 'v0';
+    const time = isV0 ? `mtime${mtime}` : '';
     const rest = `typeflag${typeflag}linkname${linkname}uname${uname}gname${gname}devmajor${header.devmajor}devminor${header.devminor}`;
-    if (this.#version === 'v0') return first + time + rest;
+    if (isV0) return first + time + rest;
     const keys = [...header.xattrs.keys()].sort();
     return first + rest + keys.map((key) => key + header.xattrs.get(key)).join('');
   }

@@ -197,6 +197,17 @@ if (isRoot) {
       for (const path of files(own)) assert.equal(statSync(path).uid, uid, path);
     });
 
+    test('commands of root on the storage of another user say how not to leave files that the registry can not change', async () => {
+      const environment = { SETTINGS_FLAVOR: 'prod', STANDALONE: 'true' };
+      const own = ownFolder('owned-');
+      const warned = await runProgram(['garbage-collect'], { ...environment, STORAGE_PATH: own });
+      assert.equal(warned.code, 0);
+      assert.match(warned.stderr, new RegExp(`chown -R ${uid}:${gid} ${own}`));
+      const roots = mkdtempSync(join(folder, 'roots-'));
+      const silent = await runProgram(['garbage-collect'], { ...environment, STORAGE_PATH: roots });
+      assert.doesNotMatch(silent.stderr, /belongs to another user/);
+    });
+
     test('a user that does not exist is named at start, with the fix', async () => {
       const outcome = await runProgram(['serve'], {
         SETTINGS_FLAVOR: 'test',

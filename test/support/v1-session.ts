@@ -64,7 +64,10 @@ export class V1Session {
     const basic = this.#basic(call.method === 'PUT');
     if (basic !== undefined) headers.authorization = basic;
     const answer = await this.#send(this.#base + path, { ...call, headers });
-    this.#remember(answer.headers, call.method ?? 'GET', answer.status);
+    // A search is the end: nobody looks where it would go on.
+    if (!path.startsWith('/v1/search')) {
+      this.#remember(answer.headers, call.method ?? 'GET', answer.status);
+    }
     return answer;
   }
 

@@ -104,6 +104,15 @@ describe('tarsum', () => {
       `tarsum.v1+sha256:${expected(`${head}${rest('0')}user.a1user.b2x`)}`,
     );
   });
+  it('leaves the names of owners out as docker since Go 1.10 does', async () => {
+    const tar = await tarOf([{ ...file, uname: 'user', gname: 'group' }, 'x']);
+    const head = 'nameamode420uid0gid0size1mtime0typeflag0linkname';
+    const tail = 'devmajor0devminor0x';
+    const named = expected(`${head}unameusergnamegroup${tail}`);
+    assert.equal(sumOf(tar), `tarsum+sha256:${named}`);
+    const nameless = expected(`${head}unamegname${tail}`);
+    assert.equal(sumOf(tar, 'v0-nameless'), `tarsum+sha256:${nameless}`);
+  });
   it('keeps what PAX says to the one entry behind it', async () => {
     const tar = await tarOf([{ ...file, name: 'n'.repeat(300) }, 'x'], [file, 'y']);
     const texts = [
