@@ -12,7 +12,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *       _manifests/tags/<tag>/current/link                           the digest that the tag names
  *       _manifests/tags/<tag>/index/<alg>/<hex>/link                 every digest it ever named
  *       _uploads/<id>/{data,startedat}                               bytes so far, RFC 3339
- *       _uploads/<id>/{progress,lock}                                ours: digest of the bytes so far; who writes now
+ *       _uploads/<id>/{progress,lock,copy}                           ours: digest of the bytes so far; who writes now; data taken from a silent writer
  *       _v1/members                                                  V1 images that are readable through it, proved
  *       _v1/tags/<tag>                                               memo { imageId, manifest? }
  *       _v1/list                                                     V1 image list, as index clients sent it
@@ -22,7 +22,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     images/<hh>/<id>/json                                          image JSON, the bytes as sent
  *     images/<hh>/<id>/{ancestry,checksum}                           [id, parent, …]; what was computed on the way in
  *     images/<hh>/<id>/layer                                         { blob, size, … }, written last: the image is complete
- *     images/<hh>/<id>/staging/<claimant>/{json,layer,received}      a push in progress, apart for each user
+ *     images/<hh>/<id>/staging/<claimant>/{json,data,received}      a push in progress, apart for each user
  *     images/<hh>/<id>/claims/<claimant>                             users who proved that they have this very image
  *     images/<hh>/<id>/holders/<name with ~ for />                   repositories that hold the pushed image
  *     images/<hh>/<id>/readers/<name with ~ for />                   manifests there that give the virtual image
@@ -99,7 +99,7 @@ export const uploadDirectory = (name: RepositoryName, id: UploadId): string =>
 export const uploadFile = (
   name: RepositoryName,
   id: UploadId,
-  file: 'data' | 'startedat' | 'progress' | 'lock',
+  file: 'data' | 'startedat' | 'progress' | 'lock' | 'copy',
 ): string => `${uploadDirectory(name, id)}/${file}`;
 
 export const v1RepositoryRoot = (name: RepositoryName): string => `${repositoryRoot(name)}/_v1`;
@@ -124,7 +124,7 @@ export const v1StagingDirectory = (id: V1ImageId, claimant: string): string =>
 export const v1StagingFile = (
   id: V1ImageId,
   claimant: string,
-  file: 'json' | 'layer' | 'received' | 'lock',
+  file: 'json' | 'data' | 'received' | 'lock',
 ): string => `${v1StagingDirectory(id, claimant)}/${file}`;
 export const v1ClaimsRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/claims`;
 export const v1Claim = (id: V1ImageId, claimant: string): string =>
