@@ -60,9 +60,10 @@ export class FactStore {
     this.#known.set(blob, facts);
     const record: FactsRecord = isBadLayer(facts) ? { ...facts, limits: this.limits } : facts;
     await this.#driver.put(blobFacts(blob), JSON.stringify(record), { durable: false });
-    if (!isBadLayer(facts)) {
-      await this.#driver.put(diffBlob(facts.diffId, blob), '', { durable: false });
-    }
+    if (isBadLayer(facts)) return;
+    const path = diffBlob(facts.diffId, blob);
+    if (this.#driver.local?.stamp(path)) return;
+    await this.#driver.put(path, '', { durable: false });
   }
 
   /**

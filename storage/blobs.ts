@@ -5,7 +5,7 @@ import { algorithmOf, type Digest, digestOf } from './digest.ts';
 import type { ByteRange, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { MaybePromise } from './links.ts';
-import { blobData } from './paths.ts';
+import { blobData, blobDirectory } from './paths.ts';
 import type { SharedCache } from './shared-cache.ts';
 
 /** Blobs up to this size may be kept in memory, in bytes. */
@@ -92,6 +92,21 @@ export class BlobStore {
     }
     await this.#driver.commit(path);
     await this.#driver.move(path, blobData(digest));
+  }
+
+  /**
+   * As `adopt`, of the file `data` in a directory that has served its purpose: it becomes the blob's own where that can
+   * be, else it is removed.
+   */
+  async adoptDirectory(directory: string, digest: Digest, size: number): Promise<void> {
+    const { local } = this.#driver;
+    const data = `${directory}/data`;
+    if (local?.moveDirectory && (await this.size(digest)) !== size) {
+      await this.#driver.commit(data);
+      if (await local.moveDirectory(directory, blobDirectory(digest), 'data')) return;
+    }
+    await this.adopt(data, digest, size);
+    await this.#driver.delete(directory, { durable: false });
   }
 
   /** Whether the backend can send clients to itself at all. */

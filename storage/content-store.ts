@@ -18,10 +18,10 @@ import type { RepositoryName, V1ImageId } from './names.ts';
 import { Proofs } from './proofs.ts';
 import type { ReferrerIndex } from './referrers.ts';
 import { Repository, type RepositoryParts } from './repository.ts';
+import { RunningHashes } from './running-hashes.ts';
 import { Schema1Forms } from './schema1-forms.ts';
 import type { SharedCache } from './shared-cache.ts';
 import { loadSigningKey } from './signing-key.ts';
-import type { RunningHash } from './uploads.ts';
 import { V1Pushes } from './v1-pushes.ts';
 import { StoredV1Repository, type V1RepositoryParts } from './v1-repository.ts';
 import { V1View } from './v1-view.ts';
@@ -107,7 +107,7 @@ export class ContentStore {
       blobs: this.blobs,
       manifests: new ManifestCache(this.blobs, cacheBytes),
       catalog: this.catalog,
-      hashes: boundedCache<string, RunningHash>(10_000),
+      hashes: new RunningHashes(),
       referrers: boundedCache<string, ReferrerIndex>(1_000),
       policy: options.policy ?? { references: true, indexes: 'all' },
       formsOf: async (repository, digest) => {

@@ -23,10 +23,23 @@ export interface PutOptions {
    * Otherwise ConditionFailedError. Of several racing writers exactly one wins.
    */
   condition?: 'absent' | { unchanged: Buffer };
-  /** False skips the flush to disk, for what may be lost with a crash (locks, hints). Default true. */
+  /**
+   * False skips the flush to disk, for what may be lost with a crash (locks, hints). Default true. With `absent`, a
+   * reader may then see the new path for a moment without its content.
+   */
   durable?: boolean;
   /** True for keys: where content lies in files, no other user may read it. Default false. */
   secret?: boolean;
+  /**
+   * True for what many paths hold alike and for a short time. With `absent` and no durability, the new path may then
+   * look up to five seconds older than it is.
+   */
+  shared?: boolean;
+}
+
+export interface PutItem {
+  path: string;
+  content: Uint8Array | string;
 }
 
 export interface DeleteOptions {
@@ -95,6 +108,22 @@ export interface LocalFiles {
    * can't be: on another file system, over something stored, or without the right to it.
    */
   link?(filename: string, path: string): boolean;
+  /**
+   * Puts all of them, durably, for about the time of one. None is seen before those that stand ahead of it, but a power
+   * cut may keep a later one without an earlier one.
+   */
+  putAll?(items: readonly PutItem[]): Promise<void>;
+  /**
+   * Shows small content that is stored durably at another path as well, durably, as written now. False, and nothing is
+   * done, where something lies there or files can't share an inode. It costs less than to put the content again.
+   */
+  repeat?(from: string, to: string): Promise<boolean>;
+  /**
+   * Makes a directory the directory `to`, durably, and removes every file in it but `keep`. False, and nothing is done,
+   * where something lies at `to`, or another directory in this one. To move its one file alone would cost a directory
+   * made and another removed.
+   */
+  moveDirectory?(from: string, to: string, keep: string): Promise<boolean>;
   /** Removes a directory if nothing is in it, and so those above it, up to and with `top`. */
   prune?(path: string, top: string): void;
 }

@@ -5,6 +5,7 @@ import type { FileStamp, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { V1ImageId } from './names.ts';
 import { v1ImageFile } from './paths.ts';
+import { putAll } from './put-all.ts';
 
 /** The `layer` record of an image; its presence says that the image is complete. */
 export interface LayerRecord {
@@ -75,14 +76,18 @@ export class ExplicitImages {
     return image;
   }
 
-  /** Stores a complete image; the layer record comes last, and with it the image becomes readable. */
-  async put(image: ExplicitImage): Promise<void> {
+  /**
+   * Stores a complete image; the layer record comes last, and with it the image becomes readable. Before it comes
+   * whatever else is still on its way to the disk, such as the layer itself.
+   */
+  async put(image: ExplicitImage, before?: Promise<void>): Promise<void> {
     const { id } = image;
-    await Promise.all([
-      this.#driver.put(v1ImageFile(id, 'json'), image.json),
-      this.#driver.put(v1ImageFile(id, 'ancestry'), JSON.stringify(image.ancestry)),
-      this.#driver.put(v1ImageFile(id, 'checksum'), JSON.stringify(image.checksums)),
-    ]);
+    const records = [
+      { path: v1ImageFile(id, 'json'), content: image.json },
+      { path: v1ImageFile(id, 'ancestry'), content: JSON.stringify(image.ancestry) },
+      { path: v1ImageFile(id, 'checksum'), content: JSON.stringify(image.checksums) },
+    ];
+    await Promise.all([putAll(this.#driver, records), before]);
     await this.#driver.put(v1ImageFile(id, 'layer'), JSON.stringify(image.layer));
   }
 }

@@ -1,8 +1,9 @@
 import type { LRUCache } from 'lru-cache';
 import { boundedCache } from './bounded-cache.ts';
 import { type Digest, isDigest } from './digest.ts';
-import type { FileStamp, StorageDriver } from './driver.ts';
+import type { FileStamp, PutItem, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
+import { putAll } from './put-all.ts';
 
 export type MaybePromise<T> = T | Promise<T>;
 
@@ -47,6 +48,11 @@ export class Links {
   /** Writes a link; when this returns, every reader sees it. */
   async write(path: string, digest: Digest): Promise<void> {
     await this.#driver.put(path, digest);
+  }
+
+  /** Writes links, or other small content, so that none is seen before those ahead of it. */
+  async writeAll(items: readonly PutItem[]): Promise<void> {
+    await putAll(this.#driver, items);
   }
 }
 

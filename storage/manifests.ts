@@ -2,14 +2,14 @@ import { dirname } from 'node:path/posix';
 import { LRUCache } from 'lru-cache';
 import type { BlobStore } from './blobs.ts';
 import { algorithmOf, type Digest, digestOf } from './digest.ts';
-import type { StorageDriver } from './driver.ts';
+import type { PutItem, StorageDriver } from './driver.ts';
 import { RegistryError, storageError } from './errors.ts';
 import type { Links, MaybePromise } from './links.ts';
 import { gather, type Listings } from './listings.ts';
 import { type Descriptor, type Manifest, parseManifest } from './manifest.ts';
 import { DOCKER_LAYER_FOREIGN, OCI_NONDISTRIBUTABLE } from './media-types.ts';
-import type { RepositoryName } from './names.ts';
-import { revisionLink, revisionsRoot } from './paths.ts';
+import type { RepositoryName, Tag } from './names.ts';
+import { blobData, revisionLink, revisionsRoot } from './paths.ts';
 import type { RepositoryBlobs } from './repository-blobs.ts';
 import type { Tags } from './tags.ts';
 
@@ -133,20 +133,27 @@ export class Manifests {
   }
 
   /**
-   * Stores a manifest: every reference is checked, then come its bytes and its link. Tags are the caller's to set.
-   * Throws MANIFEST_BLOB_UNKNOWN, once for each missing reference, or MANIFEST_INVALID.
+   * Stores a manifest, and points tags at it: every reference is checked, then come its bytes and its link, and the tags
+   * once all of that is on the disk. Throws MANIFEST_BLOB_UNKNOWN, once for each missing reference, or
+   * MANIFEST_INVALID.
    */
-  async put(manifest: Manifest): Promise<void> {
+  async put(manifest: Manifest, tags: readonly Tag[] = []): Promise<void> {
     await this.#check(manifest);
-    await this.link(manifest);
+    await this.link(manifest, tags);
   }
 
   /** Stores a manifest that the store itself made, whose references it has linked. */
-  async link(manifest: Manifest): Promise<void> {
-    const { digest } = manifest.descriptor;
-    await this.#store.put(manifest.bytes, digest);
-    if ((await this.#links.read(revisionLink(this.#name, digest))) === digest) return;
-    await this.#links.write(revisionLink(this.#name, digest), digest);
+  async link(manifest: Manifest, tags: readonly Tag[] = []): Promise<void> {
+    const { digest, size } = manifest.descriptor;
+    const path = revisionLink(this.#name, digest);
+    const moving = await this.#tags.notNaming(tags, digest);
+    const missing: PutItem[] = this.#tags.history(moving, digest);
+    if ((await this.#links.read(path)) !== digest) missing.unshift({ path, content: digest });
+    if ((await this.#store.size(digest)) !== size) {
+      missing.unshift({ path: blobData(digest), content: manifest.bytes });
+    }
+    if (missing.length > 0) await this.#links.writeAll(missing);
+    if (moving.length > 0) await this.#tags.move(moving, digest);
   }
 
   /**

@@ -1,19 +1,50 @@
-import type { StorageDriver } from './driver.ts';
+import { LRUCache } from 'lru-cache';
+import type { FileStamp, StorageDriver } from './driver.ts';
 import { ConditionFailedError, ifFound } from './errors.ts';
+import { sameStamp, settled } from './links.ts';
 import { gather } from './listings.ts';
 
-/** A small JSON record; undefined when there is none, or a crash left a torn one. */
-export async function readRecord<T>(driver: StorageDriver, path: string): Promise<T | undefined> {
-  const { local } = driver;
-  if (!local) return parse<T>(await ifFound(driver.get(path)));
-  // Most records that are asked for are not there, and a stamp says so without an error to be caught.
-  return local.stamp(path) && parse<T>(local.get(path));
+/** Memory for the texts of records that were read lately, in characters. */
+const MOST_KEPT = 4 * 1024 * 1024;
+
+interface KeptText {
+  stamp: FileStamp;
+  text: string;
 }
 
-function parse<T>(bytes: Buffer | undefined): T | undefined {
-  if (!bytes || bytes.length === 0) return undefined;
+const keptBy = new WeakMap<StorageDriver, LRUCache<string, KeptText>>();
+
+/**
+ * A small JSON record; undefined when there is none, or a crash left a torn one. On a local file system its text is read
+ * again only when the file's stamp has changed.
+ */
+export async function readRecord<T>(driver: StorageDriver, path: string): Promise<T | undefined> {
+  const { local } = driver;
+  if (!local) return parse<T>((await ifFound(driver.get(path)))?.toString());
+  // Most records that are asked for are not there, and a stamp says so without an error to be caught.
+  const stamp = local.stamp(path);
+  if (!stamp) return undefined;
+  const kept = keptOf(driver);
+  const known = kept.get(path);
+  if (known && sameStamp(known.stamp, stamp)) return parse<T>(known.text);
+  const text = local.get(path)?.toString();
+  if (text && settled(stamp)) kept.set(path, { stamp, text });
+  return parse<T>(text);
+}
+
+function keptOf(driver: StorageDriver): LRUCache<string, KeptText> {
+  let kept = keptBy.get(driver);
+  if (!kept) {
+    kept = new LRUCache({ maxSize: MOST_KEPT, sizeCalculation: ({ text }) => text.length + 200 });
+    keptBy.set(driver, kept);
+  }
+  return kept;
+}
+
+function parse<T>(text: string | undefined): T | undefined {
+  if (!text) return undefined;
   try {
-    return JSON.parse(bytes.toString()) as T;
+    return JSON.parse(text) as T;
   } catch {
     return undefined;
   }
@@ -30,7 +61,7 @@ export async function updateRecord<T>(
 ): Promise<void> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
     const bytes = await ifFound(driver.get(path));
-    const next = change(parse<T>(bytes));
+    const next = change(parse<T>(bytes?.toString()));
     if (next === undefined) return;
     try {
       const condition = bytes ? { unchanged: bytes } : ('absent' as const);

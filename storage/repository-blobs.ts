@@ -49,6 +49,14 @@ export class RepositoryBlobs {
     await this.#links.write(layerLink(this.#name, digest), canonical);
   }
 
+  /** As `link`, of a blob that another repository shows by the same digest. */
+  async linkFrom(other: RepositoryBlobs, digest: Digest): Promise<void> {
+    const path = layerLink(this.#name, digest);
+    if ((await this.#links.read(path)) === digest) return;
+    if (await this.#driver.local?.repeat?.(layerLink(other.#name, digest), path)) return;
+    await this.#links.write(path, digest);
+  }
+
   /** Takes the blob out of this repository; its data stays until garbage collection. Throws BLOB_UNKNOWN. */
   async delete(digest: Digest): Promise<void> {
     await this.require(digest);

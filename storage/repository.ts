@@ -10,9 +10,10 @@ import type { RepositoryName, Tag } from './names.ts';
 import { manifestsRoot, repositoryRoot } from './paths.ts';
 import { isOccupied } from './records.ts';
 import { type ReferrerIndexes, Referrers } from './referrers.ts';
-import { RepositoryBlobs } from './repository-blobs.ts';
+import { type LinkedBlob, RepositoryBlobs } from './repository-blobs.ts';
+import type { RunningHashes } from './running-hashes.ts';
 import { Tags } from './tags.ts';
-import { type RunningHashes, Uploads } from './uploads.ts';
+import { Uploads } from './uploads.ts';
 import type { V1Repository } from './v1-store.ts';
 
 /** What all repositories of a store share. */
@@ -72,8 +73,7 @@ export class Repository {
   /** Stores a manifest and points tags at it, last of all. Errors as `Manifests.put`. */
   async putManifest(manifest: Manifest, tags: readonly Tag[]): Promise<void> {
     const existed = await this.exists();
-    await this.manifests.put(manifest);
-    for (const tag of tags) await this.tags.set(tag, manifest.descriptor.digest);
+    await this.manifests.put(manifest, tags);
     if (!existed) await this.#parts.catalog.changed();
     this.#parts.onManifest(this, manifest);
   }
@@ -113,21 +113,25 @@ export class Repository {
   }
 
   /**
-   * Makes a blob of another repository visible here, without a copy. False when the other has it not; with no other
-   * named, any stored blob will do, and the caller has seen to it that it may be read.
+   * Makes a blob of another repository visible here, without a copy, and gives it. Undefined when the other has it not;
+   * with no other named, any stored blob will do, and the caller has seen to it that it may be read.
    */
-  async mount(digest: Digest, from: Repository | undefined): Promise<boolean> {
+  async mount(digest: Digest, from: Repository | undefined): Promise<LinkedBlob | undefined> {
     if (from) {
       const found = await from.blobs.find(digest);
-      if (!found) return false;
-      await this.blobs.link(found.canonical);
-      if (found.canonical !== digest) await this.blobs.link(digest, found.canonical);
-      return true;
-    } else if ((await this.#parts.blobs.size(digest)) === undefined) {
-      return false;
+      if (!found) return undefined;
+      if (found.canonical === digest) {
+        await this.blobs.linkFrom(from.blobs, digest);
+      } else {
+        await this.blobs.link(found.canonical);
+        await this.blobs.link(digest, found.canonical);
+      }
+      return found;
     }
+    const size = await this.#parts.blobs.size(digest);
+    if (size === undefined) return undefined;
     await this.blobs.link(digest);
-    return true;
+    return { canonical: digest, size };
   }
 
   /** Whether a manifest was ever stored here (v2.md 1.6). */

@@ -1,5 +1,5 @@
 import type { Digest } from './digest.ts';
-import type { StorageDriver } from './driver.ts';
+import type { PutItem, StorageDriver } from './driver.ts';
 import { ConditionFailedError, storageError } from './errors.ts';
 import type { Links, MaybePromise } from './links.ts';
 import { tagsAfter } from './listed-tags.ts';
@@ -35,8 +35,27 @@ export class Tags {
   /** Points the tag at a manifest that is linked here. Its history keeps every digest it ever named. */
   async set(tag: Tag, digest: Digest): Promise<void> {
     if ((await this.resolve(tag)) === digest) return;
-    await this.#links.write(tagHistoryLink(this.#name, tag, digest), digest);
-    await this.#links.write(tagLink(this.#name, tag), digest);
+    await this.#links.writeAll(this.history([tag], digest));
+    await this.move([tag], digest);
+  }
+
+  /** Those of the tags that do not name this manifest. */
+  async notNaming(tags: readonly Tag[], digest: Digest): Promise<Tag[]> {
+    const found: Tag[] = [];
+    for (const tag of tags) if ((await this.resolve(tag)) !== digest) found.push(tag);
+    return found;
+  }
+
+  /** What the tags' history takes before they are moved. */
+  history(tags: readonly Tag[], digest: Digest): PutItem[] {
+    return tags.map((tag) => ({ path: tagHistoryLink(this.#name, tag, digest), content: digest }));
+  }
+
+  /** Moves tags whose history was written, to a manifest that is linked here. */
+  async move(tags: readonly Tag[], digest: Digest): Promise<void> {
+    await this.#links.writeAll(
+      tags.map((tag) => ({ path: tagLink(this.#name, tag), content: digest })),
+    );
   }
 
   /**

@@ -1,28 +1,20 @@
-import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { LRUCache } from 'lru-cache';
 import type { BlobStore } from './blobs.ts';
 import { algorithmOf, type Digest, type DigestAlgorithm, digestSoFar, isDigest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ifFound, storageError } from './errors.ts';
 import { type Lease, takeLease } from './lease.ts';
+import type { MaybePromise } from './links.ts';
 import type { Descriptor } from './manifest.ts';
 import type { RepositoryName, UploadId } from './names.ts';
 import { uploadDirectory, uploadFile } from './paths.ts';
 import type { RepositoryBlobs } from './repository-blobs.ts';
-
-/** The hash of an upload's bytes up to `offset`, kept by the process that received them. */
-export interface RunningHash {
-  offset: number;
-  algorithm: DigestAlgorithm;
-  hash: Hash;
-}
-
-export type RunningHashes = LRUCache<string, RunningHash>;
+import { type RunningHashes, startHash } from './running-hashes.ts';
 
 /**
- * What stands beside an upload at the end of each part, so that another process can finish it unread. It holds
+ * What stands beside a large upload at the end of each part, so that another process can finish it unread. It holds
  * only until the machine restarts: bytes that were never flushed may then be lost, whatever the size says.
  */
 interface Progress {
@@ -30,6 +22,9 @@ interface Progress {
   digest: Digest;
   boot: string;
 }
+
+/** To hash again what is smaller costs less than a note beside each upload. Bytes. */
+const NOTED_BYTES = 4 * 1024 * 1024;
 
 const BOOT_ID = readBootId();
 
@@ -59,17 +54,25 @@ export class Uploads {
   async start(algorithm: DigestAlgorithm = 'sha256'): Promise<UploadId> {
     const id = randomUUID() as UploadId;
     const startedAt = `${new Date().toISOString().slice(0, 19)}Z`;
-    await this.#driver.put(uploadFile(this.#name, id, 'startedat'), startedAt, { durable: false });
-    this.#hashes.set(id, { offset: 0, algorithm, hash: createHash(algorithm) });
+    const path = uploadFile(this.#name, id, 'startedat');
+    await this.#driver.put(path, startedAt, { condition: 'absent', durable: false, shared: true });
+    this.#hashes.set(id, startHash(algorithm));
     return id;
   }
 
   /** Bytes received so far. Throws BLOB_UPLOAD_UNKNOWN. */
   async offset(id: UploadId): Promise<number> {
-    const info = await ifFound(this.#driver.stat(uploadFile(this.#name, id, 'data')));
-    if (info) return info.size;
-    if (await ifFound(this.#driver.stat(uploadFile(this.#name, id, 'startedat')))) return 0;
+    const size = await this.#sizeOf(id, 'data');
+    if (size !== undefined) return size;
+    if ((await this.#sizeOf(id, 'startedat')) !== undefined) return 0;
     throw unknownUpload();
+  }
+
+  #sizeOf(id: UploadId, file: 'data' | 'startedat'): MaybePromise<number | undefined> {
+    const { local } = this.#driver;
+    const path = uploadFile(this.#name, id, file);
+    if (local) return local.stamp(path)?.size;
+    return ifFound(this.#driver.stat(path)).then((info) => info?.size);
   }
 
   /**
@@ -79,7 +82,10 @@ export class Uploads {
   async append(id: UploadId, source: Readable, at?: number): Promise<number> {
     const lease = await this.#lock(id);
     try {
-      return await this.#receive(id, source, at);
+      const offset = await this.#check(id, at);
+      const size = await this.#append(id, offset, source);
+      if (size >= NOTED_BYTES) await this.#noteProgress(id);
+      return size;
     } finally {
       await lease.release();
     }
@@ -100,9 +106,11 @@ export class Uploads {
 
   /** Receives a whole blob in one request; nothing is kept of one that breaks off or does not match. */
   async receive(digest: Digest, source: Readable): Promise<Descriptor> {
-    const id = await this.start(algorithmOf(digest));
+    // Nobody else hears of the id, so there is nothing to lock and no start to tell.
+    const id = randomUUID() as UploadId;
     try {
-      return await this.#complete(id, digest, source, 0);
+      const size = await this.#append(id, 0, source, algorithmOf(digest));
+      return await this.#accept(id, digest, size);
     } catch (error) {
       await this.#discard(id);
       throw error;
@@ -122,13 +130,18 @@ export class Uploads {
     source: Readable | undefined,
     at: number | undefined,
   ): Promise<Descriptor> {
-    const size = source
-      ? await this.#receive(id, source, at, algorithmOf(digest))
-      : await this.#check(id, at);
+    const offset = await this.#check(id, at);
+    const size = source ? await this.#append(id, offset, source, algorithmOf(digest)) : offset;
+    return this.#accept(id, digest, size);
+  }
+
+  async #accept(id: UploadId, digest: Digest, size: number): Promise<Descriptor> {
     const actual = await this.#digest(id, size, algorithmOf(digest));
-    if (actual === digest) await this.#store(id, digest, size);
-    await this.#discard(id);
-    if (actual !== digest) throw digestMismatch(digest, actual);
+    if (actual !== digest) {
+      await this.#discard(id);
+      throw digestMismatch(digest, actual);
+    }
+    await this.#store(id, digest, size);
     return { mediaType: 'application/octet-stream', digest, size };
   }
 
@@ -136,10 +149,27 @@ export class Uploads {
   async #lock(id: UploadId): Promise<Lease> {
     await this.offset(id);
     const lease = await takeLease(this.#driver, uploadFile(this.#name, id, 'lock'));
+    if (lease?.contested) await this.#copy(id, lease);
     if (lease) return lease;
     throw storageError('UPLOAD_BUSY', 'another request is writing to this upload; try again', {
       detail: id,
     });
+  }
+
+  /** A writer that wakes up once its lease was lost writes to a file that nobody reads any more. */
+  async #copy(id: UploadId, lease: Lease): Promise<void> {
+    const data = uploadFile(this.#name, id, 'data');
+    const copy = uploadFile(this.#name, id, 'copy');
+    try {
+      await this.#driver.delete(copy, { durable: false });
+      const source = await ifFound(this.#driver.read(data));
+      if (!source) return;
+      await this.#driver.append(copy, 0, source);
+      await this.#driver.move(copy, data);
+    } catch (error) {
+      await lease.release();
+      throw error;
+    }
   }
 
   async #check(id: UploadId, at: number | undefined): Promise<number> {
@@ -154,20 +184,17 @@ export class Uploads {
     return offset;
   }
 
-  async #receive(
+  async #append(
     id: UploadId,
+    offset: number,
     source: Readable,
-    at: number | undefined,
     algorithm?: DigestAlgorithm,
   ): Promise<number> {
-    const offset = await this.#check(id, at);
     let running = this.#hashes.get(id);
     if (running?.offset !== offset) running = undefined;
     if (offset === 0) {
       const chosen = algorithm ?? running?.algorithm ?? 'sha256';
-      if (running?.algorithm !== chosen) {
-        running = { offset: 0, algorithm: chosen, hash: createHash(chosen) };
-      }
+      if (running?.algorithm !== chosen) running = startHash(chosen);
     }
     this.#hashes.delete(id);
     const data = uploadFile(this.#name, id, 'data');
@@ -186,12 +213,13 @@ export class Uploads {
     if (state) {
       state.offset = size;
       this.#hashes.set(id, state);
-      if (!algorithm) await this.#noteProgress(id, state);
     }
     return size;
   }
 
-  async #noteProgress(id: UploadId, state: RunningHash): Promise<void> {
+  async #noteProgress(id: UploadId): Promise<void> {
+    const state = this.#hashes.get(id);
+    if (!state) return;
     const digest = digestSoFar(state.hash, state.algorithm);
     const progress: Progress = { offset: state.offset, digest, boot: BOOT_ID };
     const path = uploadFile(this.#name, id, 'progress');
@@ -226,12 +254,15 @@ export class Uploads {
   }
 
   async #store(id: UploadId, digest: Digest, size: number): Promise<void> {
+    this.#hashes.delete(id);
+    const directory = uploadDirectory(this.#name, id);
     const store =
       size === 0
         ? this.#blobs.put(Buffer.alloc(0), digest)
-        : this.#blobs.adopt(uploadFile(this.#name, id, 'data'), digest, size);
+        : this.#blobs.adoptDirectory(directory, digest, size);
     // Side by side they share flushes; a link whose data is not there yet, or never comes, shows nothing.
     await Promise.all([store, this.#members.link(digest)]);
+    if (size === 0) await this.#discard(id);
   }
 
   async #discard(id: UploadId): Promise<void> {

@@ -60,7 +60,7 @@ async function lastTouched(
   claimant: string,
 ): Promise<number | undefined> {
   const files = await Promise.all(
-    (['json', 'layer', 'received'] as const).map((file) =>
+    (['json', 'data', 'received'] as const).map((file) =>
       ifFound(driver.stat(v1StagingFile(id, claimant, file))),
     ),
   );

@@ -186,6 +186,20 @@ export class V1Pushes {
    * when the layer never came; IMAGE_EXISTS when another content has the id.
    */
   async complete(id: V1ImageId, sums: V1Sums, claimant: string, twinOf: TwinOf): Promise<void> {
+    if (!(await this.#json(id, claimant))) throw storageError('IMAGE_UNKNOWN', 'Image not found');
+    // Nobody may begin the layer again between its check and its place among the blobs.
+    const lease = await takeLease(this.#driver, this.#file(id, claimant, 'lock'));
+    if (!lease) {
+      throw storageError('UPLOAD_BUSY', 'This layer is being uploaded by another request');
+    }
+    try {
+      await this.#complete(id, sums, claimant, twinOf);
+    } finally {
+      await lease.release();
+    }
+  }
+
+  async #complete(id: V1ImageId, sums: V1Sums, claimant: string, twinOf: TwinOf): Promise<void> {
     const bytes = await this.#json(id, claimant);
     if (!bytes) throw storageError('IMAGE_UNKNOWN', 'Image not found');
     const received = await this.#received(id, claimant);
@@ -221,14 +235,14 @@ export class V1Pushes {
       blobDigest: false,
       onTar: (chunk) => tarSum.write(chunk),
     });
-    for await (const chunk of await this.#driver.read(this.#file(id, claimant, 'layer'))) {
+    for await (const chunk of await this.#driver.read(this.#file(id, claimant, 'data'))) {
       await digester.write(chunk as Buffer);
     }
     return isBadLayer(await digester.finish()) ? undefined : tarSum.finish(json);
   }
 
   async #stage(id: V1ImageId, json: Buffer, fill: Fill, claimant: string): Promise<Received> {
-    const layer = this.#file(id, claimant, 'layer');
+    const layer = this.#file(id, claimant, 'data');
     await this.#driver.delete(this.#file(id, claimant, 'received'), { durable: false });
     await this.#driver.delete(layer, { durable: false });
     const payload = createPayloadHash(json);
@@ -247,7 +261,7 @@ export class V1Pushes {
       digester.abort();
       throw error;
     }
-    const [facts] = await Promise.all([digester.finish(), this.#driver.commit(layer)]);
+    const facts = await digester.finish();
     const received: Received = {
       blob: digester.blobDigest as Digest,
       size,
@@ -282,9 +296,10 @@ export class V1Pushes {
       } else {
         const own = layerRecord(received);
         const twin = await twinOf(ancestry, own);
-        if (!twin) await this.#adopt(id, stagedBy, received);
         const checksums = [received.payload, ...received.tarsums];
-        await this.#images.put({ id, json, ancestry, layer: twin ?? own, checksums });
+        const image = { id, json, ancestry, layer: twin ?? own, checksums };
+        const layer = twin ? undefined : this.#adopt(id, stagedBy, received);
+        await this.#images.put(image, layer);
       }
       if (claimant !== '') await this.#driver.put(v1Claim(id, segment(claimant)), '');
     } finally {
@@ -294,9 +309,11 @@ export class V1Pushes {
 
   async #adopt(id: V1ImageId, claimant: string, received: Received): Promise<void> {
     const { blob, size, facts } = received;
-    if (size === 0) await this.#blobs.put(Buffer.alloc(0), blob);
-    else await this.#blobs.adopt(this.#file(id, claimant, 'layer'), blob, size);
-    await this.#facts.record(blob, facts);
+    const adopted =
+      size === 0
+        ? this.#blobs.put(Buffer.alloc(0), blob)
+        : this.#blobs.adoptDirectory(this.#directory(id, claimant), blob, size);
+    await Promise.all([adopted, this.#facts.record(blob, facts)]);
   }
 
   async #json(id: V1ImageId, claimant: string): Promise<Buffer | undefined> {
@@ -311,7 +328,7 @@ export class V1Pushes {
     return v1StagingDirectory(id, segment(claimant));
   }
 
-  #file(id: V1ImageId, claimant: string, file: 'json' | 'layer' | 'received' | 'lock'): string {
+  #file(id: V1ImageId, claimant: string, file: 'json' | 'data' | 'received' | 'lock'): string {
     return v1StagingFile(id, segment(claimant), file);
   }
 }

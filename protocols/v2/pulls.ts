@@ -5,7 +5,10 @@ import { pullCatalog } from './catalog.ts';
 import { pullManifest } from './manifests.ts';
 import { pullTags } from './tags.ts';
 
-/** The pulls of manifests and blobs, and listings, told apart by their last two segments: the router tries one pattern after the other. */
+/**
+ * The pulls of manifests and blobs, and listings, told apart by their last two segments: the router tries one pattern
+ * after the other.
+ */
 export function pulls(registry: Registry): (path: string) => Pull | undefined {
   return (path) => {
     if (!path.startsWith('/v2/') || path.includes('%')) return undefined;

@@ -16,6 +16,7 @@ import {
   type RepositoryName,
   type UploadId,
 } from '../../storage/names.ts';
+import type { LinkedBlob } from '../../storage/repository-blobs.ts';
 import { queryValue, sendEmpty, urlFor } from '../http.ts';
 import { ChallengeError, type Registry, registryError } from '../registry.ts';
 import { authorize, enter, type RepositoryRequest, report } from './request.ts';
@@ -100,14 +101,16 @@ async function mountBlob(
   if (!isDigest(mount)) return false;
   const { repository, session } = request;
   const from = queryValue(ctx, 'from');
-  if (from !== undefined) {
-    if (!isRepositoryName(from)) return false;
-    if (!session.may({ type: 'repository', name: from, action: 'pull' })) return false;
-    if (!(await repository.mount(mount, registry.content.repository(from)))) return false;
-  } else if (!(await mountFromAnywhere(registry, request, mount))) {
-    return false;
+  let blob: LinkedBlob | undefined;
+  if (from === undefined) {
+    blob = await mountFromAnywhere(registry, request, mount);
+  } else if (
+    isRepositoryName(from) &&
+    session.may({ type: 'repository', name: from, action: 'pull' })
+  ) {
+    blob = await repository.mount(mount, registry.content.repository(from));
   }
-  const blob = await repository.blobs.require(mount);
+  if (!blob) return false;
   const target = { mediaType: OCTETS, digest: mount, size: blob.size };
   report(ctx, registry, request, 'mount', target, from ? { fromRepository: from } : {});
   ctx.set('Location', urlFor(ctx.req, registry.urls, `/v2/${repository.name}/blobs/${mount}`));
@@ -121,15 +124,22 @@ async function mountFromAnywhere(
   registry: Registry,
   { repository, session }: RepositoryRequest,
   digest: Digest,
-): Promise<boolean> {
+): Promise<LinkedBlob | undefined> {
   const { content } = registry;
-  const mountFrom = async (name: RepositoryName): Promise<boolean> =>
-    session.may({ type: 'repository', name, action: 'pull' }) &&
-    (await repository.mount(digest, content.repository(name)));
-  if ((await content.blobs.size(digest)) === undefined) return false;
-  for (const name of await content.catalog.all()) if (await mountFrom(name)) return true;
-  for await (const name of content.catalog.everywhere()) if (await mountFrom(name)) return true;
-  return false;
+  const mountFrom = async (name: RepositoryName): Promise<LinkedBlob | undefined> =>
+    session.may({ type: 'repository', name, action: 'pull' })
+      ? repository.mount(digest, content.repository(name))
+      : undefined;
+  if ((await content.blobs.size(digest)) === undefined) return undefined;
+  for (const name of await content.catalog.all()) {
+    const blob = await mountFrom(name);
+    if (blob) return blob;
+  }
+  for await (const name of content.catalog.everywhere()) {
+    const blob = await mountFrom(name);
+    if (blob) return blob;
+  }
+  return undefined;
 }
 
 async function uploadStatus(ctx: Context, registry: Registry): Promise<void> {

@@ -8,17 +8,13 @@ import type {
   Tap,
 } from '../driver.ts';
 
-const SEGMENT = /^[A-Za-z0-9._~-]{1,255}$/;
+/** One or more segments; neither `.` nor `..` is one. */
+const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]{1,255})+$/;
 
 /** Throws when a path could leave the root or has a character that some backend cannot hold. */
 function checkPath(path: string): string {
-  if (path === '/') return path;
-  const segments = path.split('/');
-  if (segments.shift() !== '' || segments.length === 0) throw invalid(path);
-  for (const segment of segments) {
-    if (segment === '.' || segment === '..' || !SEGMENT.test(segment)) throw invalid(path);
-  }
-  return path;
+  if (path === '/' || PATH.test(path)) return path;
+  throw invalid(path);
 }
 
 function invalid(path: string): Error {

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import type {
@@ -13,9 +12,13 @@ import type {
   StorageDriver,
   Tap,
 } from '../driver.ts';
-import { ConditionFailedError, PathNotFoundError, storageError } from '../errors.ts';
+import { ConditionFailedError, PathNotFoundError } from '../errors.ts';
+import { Directories } from './directories.ts';
+import { isCode, removeIfPossible, translate } from './file-errors.ts';
+import { FilePuts } from './file-puts.ts';
 import { STEP_BYTES, sendFile } from './file-sender.ts';
 import { collect } from './file-writer.ts';
+import { flushData } from './flush.ts';
 import { WarmFiles } from './warm-files.ts';
 
 export interface FilesystemOptions {
@@ -28,8 +31,8 @@ export interface FilesystemOptions {
 /** What `link` may fail with where copying will do. */
 const REFUSED_LINKS = ['EXDEV', 'EPERM', 'EACCES', 'EMLINK', 'EEXIST', 'EROFS', 'ENOTSUP'];
 
-/** A lock file for compare-and-swap that nobody released within this time belongs to a dead process. */
-const LOCK_STALE_MS = 10_000;
+/** What `rename` fails with where a directory cannot take the place of what is there. */
+const OCCUPIED = ['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'EXDEV'];
 
 /**
  * Content in a directory tree. Every write goes aside, is flushed, and is renamed into place; directories are
@@ -41,17 +44,24 @@ export class FilesystemDriver implements StorageDriver {
   readonly local: LocalFiles;
   readonly #root: string;
   readonly #fsync: boolean;
+  readonly #directories: Directories;
+  readonly #puts: FilePuts;
   readonly #warm = new WarmFiles(STEP_BYTES);
 
   constructor(options: FilesystemOptions) {
     this.#root = resolve(options.root);
     this.#fsync = options.fsync ?? true;
+    this.#directories = new Directories(this.#fsync);
+    this.#puts = new FilePuts(this.#root, this.#fsync, this.#directories);
     this.local = {
       stamp: (path) => this.#stamp(path),
       get: (path) => this.#get(path),
       send: (path, range, out, begin) => this.#send(path, range, out, begin),
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
+      putAll: (items) => this.#puts.putAll(items),
+      repeat: (from, to) => this.#puts.repeat(from, to),
+      moveDirectory: (from, to, keep) => this.#moveDirectory(from, to, keep),
       prune: (path, top) => this.#prune(path, top),
     };
   }
@@ -64,28 +74,8 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition, durable = true, secret = false } = options;
-    if (typeof condition === 'object') {
-      return this.#swap(path, content, condition.unchanged, { durable, secret });
-    }
-    const target = this.#at(path);
-    const made = makeDirectoryFor(target, path);
-    const aside = join(dirname(target), `.${randomUUID()}.tmp`);
-    try {
-      await this.#write(aside, content, durable, secret ? 0o600 : 0o666);
-      if (condition === 'absent') {
-        fs.linkSync(aside, target);
-        fs.unlinkSync(aside);
-      } else {
-        fs.renameSync(aside, target);
-      }
-    } catch (error) {
-      removeIfPossible(aside);
-      if (isCode(error, 'EEXIST')) throw new ConditionFailedError(path);
-      throw translate(error, path);
-    }
-    if (durable) await this.#syncDirectories(dirname(target), made);
+  put(path: string, content: Uint8Array | string, options?: PutOptions): Promise<void> {
+    return this.#puts.put(path, content, options);
   }
 
   async read(path: string, range?: ByteRange): Promise<Readable> {
@@ -104,20 +94,21 @@ export class FilesystemDriver implements StorageDriver {
 
   async append(path: string, offset: number, source: Readable, tap?: Tap): Promise<number> {
     const target = this.#at(path);
-    if (offset === 0) makeDirectoryFor(target, path);
+    const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
     let fd: number;
     try {
-      const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND;
       fd =
         offset === 0
-          ? openMade(target, flags | fs.constants.O_CREAT)
+          ? this.#directories.open(target, flags | fs.constants.O_CREAT, path)
           : fs.openSync(target, flags, 0o666);
     } catch (error) {
       throw translate(error, path);
     }
     try {
       if (fs.fstatSync(fd).size !== offset) throw new ConditionFailedError(path);
-      return offset + (await collect(source, fd, tap));
+      const above = offset === 0 ? this.#directories.syncAbove(dirname(target)) : undefined;
+      const [size] = await Promise.all([collect(source, fd, tap), above]);
+      return offset + size;
     } catch (error) {
       throw translate(error, path);
     } finally {
@@ -130,14 +121,18 @@ export class FilesystemDriver implements StorageDriver {
       await this.stat(path);
       return;
     }
-    let file: FileHandle | undefined;
+    let fd: number;
     try {
-      file = await open(this.#at(path), 'r+');
-      await file.datasync();
+      fd = fs.openSync(this.#at(path), 'r+');
+    } catch (error) {
+      throw translate(error, path);
+    }
+    try {
+      await flushData(fd);
     } catch (error) {
       throw translate(error, path);
     } finally {
-      await file?.close();
+      fs.closeSync(fd);
     }
   }
 
@@ -163,13 +158,13 @@ export class FilesystemDriver implements StorageDriver {
 
   async move(from: string, to: string): Promise<void> {
     const target = this.#at(to);
-    const made = makeDirectoryFor(target, to);
+    this.#directories.makeFor(target, to);
     try {
       fs.renameSync(this.#at(from), target);
     } catch (error) {
       throw translate(error, from);
     }
-    await this.#syncDirectories(dirname(target), made);
+    await this.#directories.sync(dirname(target));
   }
 
   async delete(path: string, { durable = true }: DeleteOptions = {}): Promise<void> {
@@ -177,12 +172,17 @@ export class FilesystemDriver implements StorageDriver {
     const stat = fs.lstatSync(target, { throwIfNoEntry: false });
     if (!stat) return;
     try {
-      if (!stat.isDirectory()) fs.rmSync(target, { force: true });
+      if (!stat.isDirectory()) fs.unlinkSync(target);
       else await rm(target, { recursive: true, force: true, maxRetries: 3 });
     } catch (error) {
-      throw translate(error, path);
+      if (!isCode(error, 'ENOENT')) throw translate(error, path);
     }
-    if (durable) await this.#syncDirectories(dirname(target), undefined);
+    this.#directories.forget(target);
+    if (durable) await this.#directories.sync(dirname(target));
+  }
+
+  async close(): Promise<void> {
+    this.#puts.close();
   }
 
   #at(path: string): string {
@@ -228,13 +228,34 @@ export class FilesystemDriver implements StorageDriver {
       // A symbolic link would be linked itself, and content that can't be written can't be flushed either.
       if (!fs.lstatSync(filename).isFile()) return false;
       fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK);
-      makeDirectory(dirname(target));
+      this.#directories.make(dirname(target));
       fs.linkSync(filename, target);
       return true;
     } catch (error) {
       if (REFUSED_LINKS.some((code) => isCode(error, code))) return false;
       throw translate(error, path);
     }
+  }
+
+  async #moveDirectory(from: string, to: string, keep: string): Promise<boolean> {
+    const source = this.#at(from);
+    const target = this.#at(to);
+    const leftovers: string[] = [];
+    try {
+      for (const entry of fs.readdirSync(source, { withFileTypes: true })) {
+        if (entry.isDirectory()) return false;
+        if (entry.name !== keep) leftovers.push(entry.name);
+      }
+      this.#directories.make(dirname(target));
+      fs.renameSync(source, target);
+    } catch (error) {
+      if (OCCUPIED.some((code) => isCode(error, code))) return false;
+      throw translate(error, from);
+    }
+    for (const name of leftovers) removeIfPossible(join(target, name));
+    this.#directories.forget(source);
+    await this.#directories.sync(target, dirname(target));
+    return true;
   }
 
   #prune(path: string, top: string): void {
@@ -250,55 +271,6 @@ export class FilesystemDriver implements StorageDriver {
       // Whatever keeps a directory keeps those above it.
     }
   }
-
-  async #write(
-    filename: string,
-    content: Uint8Array | string,
-    durable: boolean,
-    mode: number,
-  ): Promise<void> {
-    const fd = openMade(filename, 'wx', mode);
-    try {
-      fs.writeFileSync(fd, content);
-      if (durable && this.#fsync) await flush(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-  }
-
-  /** Compare-and-swap under a lock file, since POSIX has none of its own. */
-  async #swap(
-    path: string,
-    content: Uint8Array | string,
-    unchanged: Buffer,
-    options: PutOptions,
-  ): Promise<void> {
-    const lock = `${this.#at(path)}.lock.tmp`;
-    makeDirectoryFor(lock, path);
-    const deadline = Date.now() + LOCK_STALE_MS;
-    while (!tryLock(lock)) {
-      if (Date.now() > deadline) throw new ConditionFailedError(path);
-      await new Promise((done) => setTimeout(done, 2));
-    }
-    try {
-      if (!this.#get(path)?.equals(unchanged)) throw new ConditionFailedError(path);
-      await this.put(path, content, options);
-    } finally {
-      fs.rmSync(lock, { force: true });
-    }
-  }
-
-  /** Flushes a directory and the parents of those that were made for it. */
-  async #syncDirectories(directory: string, firstMade: string | undefined): Promise<void> {
-    if (!this.#fsync) return;
-    const directories = [directory];
-    if (firstMade) {
-      for (let at = directory; at.length >= firstMade.length; at = dirname(at)) {
-        directories.push(dirname(at));
-      }
-    }
-    await Promise.all(directories.map(syncDirectory));
-  }
 }
 
 function statIfThere(filename: string, path: string): fs.Stats | undefined {
@@ -307,138 +279,4 @@ function statIfThere(filename: string, path: string): fs.Stats | undefined {
   } catch (error) {
     throw translate(error, path);
   }
-}
-
-/** Makes a directory and its parents; gives the topmost that was new. */
-function makeDirectory(directory: string): string | undefined {
-  if (fs.existsSync(directory)) return undefined;
-  return fs.mkdirSync(directory, { recursive: true });
-}
-
-/** Opens a file in a directory that was just made, and may have been pruned again by another process. */
-function openMade(filename: string, flags: string | number, mode = 0o666): number {
-  try {
-    return fs.openSync(filename, flags, mode);
-  } catch (error) {
-    if (!isCode(error, 'ENOENT')) throw error;
-    makeDirectory(dirname(filename));
-    return fs.openSync(filename, flags, mode);
-  }
-}
-
-function makeDirectoryFor(filename: string, path: string): string | undefined {
-  try {
-    return makeDirectory(dirname(filename));
-  } catch (error) {
-    throw translate(isCode(error, 'ENOENT') ? realReason(filename, error) : error, path);
-  }
-}
-
-/** Node says ENOENT for a recursive mkdir on a read-only disk; a plain one in the nearest parent says why. */
-function realReason(filename: string, fallback: unknown): unknown {
-  let missing = dirname(filename);
-  while (missing !== dirname(missing) && !fs.existsSync(dirname(missing)))
-    missing = dirname(missing);
-  try {
-    fs.mkdirSync(missing);
-    return fallback;
-  } catch (error) {
-    return error;
-  }
-}
-
-/** For cleaning up after a failure, whose reason must not be hidden by another one. */
-function removeIfPossible(filename: string): void {
-  try {
-    fs.rmSync(filename, { force: true });
-  } catch {
-    // What is left ends in .tmp, which nobody lists.
-  }
-}
-
-function tryLock(filename: string): boolean {
-  try {
-    fs.closeSync(fs.openSync(filename, 'wx'));
-    return true;
-  } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw translate(error, filename);
-    const stat = fs.statSync(filename, { throwIfNoEntry: false });
-    if (stat && Date.now() - stat.mtimeMs > LOCK_STALE_MS) fs.rmSync(filename, { force: true });
-    return false;
-  }
-}
-
-function flush(fd: number): Promise<void> {
-  return new Promise((done, failed) => {
-    fs.fsync(fd, (error) => (error ? failed(error) : done()));
-  });
-}
-
-interface DirectoryFlush {
-  running: Promise<void>;
-  next?: Promise<void>;
-}
-
-const flushes = new Map<string, DirectoryFlush>();
-
-/** Commits into one directory that come while a flush runs share the one that starts after it. */
-function syncDirectory(directory: string): Promise<void> {
-  const current = flushes.get(directory);
-  if (current) {
-    current.next ??= current.running
-      .catch(() => undefined)
-      .then(() => {
-        flushes.delete(directory);
-        return syncDirectory(directory);
-      });
-    return current.next;
-  }
-  const entry: DirectoryFlush = { running: flushDirectory(directory) };
-  flushes.set(directory, entry);
-  const settle = () => {
-    if (!entry.next) flushes.delete(directory);
-  };
-  entry.running.then(settle, settle);
-  return entry.running;
-}
-
-async function flushDirectory(directory: string): Promise<void> {
-  let fd: number;
-  try {
-    fd = fs.openSync(directory, 'r');
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return;
-    throw error;
-  }
-  try {
-    await flush(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
-}
-
-function translate(error: unknown, path: string): unknown {
-  if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR') || isCode(error, 'EISDIR')) {
-    return new PathNotFoundError(path, error);
-  }
-  if (isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')) {
-    return storageError('STORAGE_FULL', 'the storage of this registry is full; try again later', {
-      cause: error,
-    });
-  }
-  if (isCode(error, 'EROFS')) {
-    return unwritable('is read-only at the moment; try again later', error);
-  }
-  if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) {
-    return unwritable('refuses its own user, who may not write or read it', error);
-  }
-  return error;
-}
-
-function unwritable(why: string, cause: unknown): unknown {
-  return storageError('STORAGE_UNWRITABLE', `the storage of this registry ${why}`, { cause });
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -112,6 +113,54 @@ describe('uploads, on two workers that share a store', () => {
     assert.ok(await second.repository(name).blobs.find(digest));
     await uploads(first).receive(digestOf(''), stream());
     assert.equal((await second.repository(name).blobs.find(digestOf('')))?.size, 0);
+  });
+
+  it('verifies bytes that a writer who lost its lease cannot change any more', async () => {
+    const content = randomBytes(50_000);
+    const id = await uploads(first).start();
+    await uploads(first).append(id, stream(content));
+    const folder = join(root, 'docker/registry/v2/repositories/team/app/_uploads', id);
+    const silent = await open(join(folder, 'data'), 'a');
+    const lock = join(folder, 'lock');
+    await writeFile(lock, JSON.stringify({ host: 'another-node', pid: 1, id: 'someone' }));
+    await assert.rejects(uploads(second).finish(id, digestOf(content)), (error) =>
+      hasCode(error, 'UPLOAD_BUSY'),
+    );
+    const long = new Date(Date.now() - 60_000);
+    await utimes(lock, long, long);
+    await uploads(second).finish(id, digestOf(content));
+    await silent.write('what comes too late');
+    await silent.close();
+    assert.deepEqual(await first.blobs.get(digestOf(content)), content);
+    assert.equal(await first.blobs.size(digestOf(content)), content.length);
+  });
+
+  it('keeps nothing of an upload beside its blob', async () => {
+    const content = randomBytes(5_000_000);
+    const id = await uploads(first).start();
+    await uploads(first).append(id, stream(content));
+    await uploads(second).finish(id, digestOf(content));
+    const hex = digestOf(content).slice('sha256:'.length);
+    const blobs = join(root, 'docker/registry/v2/blobs/sha256');
+    assert.deepEqual(await readdir(join(blobs, hex.slice(0, 2), hex)), ['data']);
+  });
+
+  it('takes an upload that distribution began, with its hash states, and content that is stored already', async () => {
+    const content = randomBytes(9_000);
+    const folders = join(root, 'docker/registry/v2/repositories/team/app/_uploads');
+    for (let round = 0; round < 2; round += 1) {
+      const id = randomUUID();
+      await mkdir(join(folders, id, 'hashstates/sha256'), { recursive: true });
+      await writeFile(join(folders, id, 'hashstates/sha256/9000'), 'state');
+      await writeFile(join(folders, id, 'startedat'), '2026-01-02T03:04:05Z');
+      await writeFile(join(folders, id, 'data'), content);
+      await uploads(second).finish(parseUploadId(id), digestOf(content));
+      assert.equal(existsSync(join(folders, id)), false);
+      assert.deepEqual(await first.blobs.get(digestOf(content)), content);
+    }
+    const hex = digestOf(content).slice('sha256:'.length);
+    const blobs = join(root, 'docker/registry/v2/blobs/sha256');
+    assert.deepEqual(await readdir(join(blobs, hex.slice(0, 2), hex)), ['data']);
   });
 
   it('leaves nothing behind', async () => {

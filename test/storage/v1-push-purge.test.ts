@@ -83,7 +83,7 @@ describe('purging interrupted V1 pushes', () => {
 
   it('leaves a push alone of which one part came lately', async () => {
     const one = await abandon(8 * DAY);
-    await age(one.id, DAY, 'layer');
+    await age(one.id, DAY, 'data');
     assert.deepEqual(await purge(), []);
     await age(one.id, 8 * DAY);
     assert.deepEqual(await purge(), [one.id]);

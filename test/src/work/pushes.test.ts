@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import { makeV2Image } from '../../support/images.ts';
 import { KeepAliveClient } from '../../support/keep-alive-client.ts';
 import { Seeded } from '../../support/seeded.ts';
-import { sha256 } from '../../support/tar-layer.ts';
+import { makeLayer, sha256 } from '../../support/tar-layer.ts';
 import { type Budget, excess } from '../../support/work/budget.ts';
 import { startCounted } from '../../support/work/measured-server.ts';
 
@@ -51,14 +51,15 @@ const PUSH_BUDGETS: Record<string, Push> = {
       await ask(client, 201, 'PUT', withDigest(location, sha256(bytes)), {}, bytes);
     },
     work: {
-      opens: 10,
-      stats: 16,
-      writes: 8,
+      opens: 9,
+      stats: 13,
+      writes: 4,
       flushes: 7,
-      renames: 3,
-      links: 1,
-      removals: 4,
+      renames: 2,
+      links: 2,
+      removals: 2,
       directories: 3,
+      listings: 1,
       ...ONCE,
     },
   },
@@ -69,12 +70,12 @@ const PUSH_BUDGETS: Record<string, Push> = {
     },
     work: {
       opens: 9,
-      stats: 12,
-      writes: 7,
+      stats: 7,
+      writes: 4,
       flushes: 7,
-      renames: 3,
-      removals: 3,
+      renames: 2,
       directories: 3,
+      listings: 1,
       ...ONCE,
     },
   },
@@ -86,14 +87,15 @@ const PUSH_BUDGETS: Record<string, Push> = {
       await ask(client, 201, 'PUT', withDigest(next.location, sha256(bytes)));
     },
     work: {
-      opens: 12,
-      stats: 21,
-      writes: 10,
+      opens: 9,
+      stats: 17,
+      writes: 4,
       flushes: 7,
-      renames: 4,
-      links: 2,
-      removals: 6,
+      renames: 2,
+      links: 3,
+      removals: 3,
       directories: 3,
+      listings: 1,
       ...ONCE,
     },
   },
@@ -103,17 +105,7 @@ const PUSH_BUDGETS: Record<string, Push> = {
       const to = `/v2/team/mounted-${n}/blobs/uploads/`;
       await ask(client, 201, 'POST', `${to}?mount=${digest}&from=team/app`);
     },
-    work: {
-      opens: 7,
-      stats: 6,
-      reads: 1,
-      readBytes: 71,
-      writes: 1,
-      writtenBytes: 71,
-      flushes: 6,
-      renames: 1,
-      directories: 1,
-    },
+    work: { opens: 6, stats: 4, reads: 1, readBytes: 71, flushes: 5, links: 1, directories: 1 },
   },
   'a manifest under a new tag': {
     async push(client, n) {
@@ -123,9 +115,12 @@ const PUSH_BUDGETS: Record<string, Push> = {
       const type = { 'content-type': IMAGE.mediaType };
       await ask(client, 201, 'PUT', `/v2/team/app/manifests/v${n}`, type, bytes);
     },
+    // The mounts above have touched the link that they repeat, which is read again for it.
     work: {
-      opens: 16,
+      opens: 17,
       stats: 14,
+      reads: 1,
+      readBytes: 71,
       writes: 4,
       flushes: 16,
       renames: 4,
@@ -141,6 +136,37 @@ const PUSH_BUDGETS: Record<string, Push> = {
       await ask(client, 201, 'PUT', '/v2/team/app/manifests/latest', type, IMAGE.manifest);
     },
     work: { opens: 2, stats: 10, reads: 2, readBytes: 142, hashedBytes: 1500, copiedBytes: 800 },
+  },
+  'a V1 image of 1 MiB: JSON, layer, checksum': {
+    async push(client, n) {
+      const layer = makeLayer([{ name: 'file', content: fresh(400 + n) }], 'tar').bytes;
+      const id = sha256(`${n}`).slice('sha256:'.length);
+      const json = Buffer.from(JSON.stringify({ id, created: '2014-06-01T00:00:00Z' }));
+      const sum = sha256(Buffer.concat([json, Buffer.from('\n'), layer]));
+      const agent = { 'user-agent': 'docker/1.6.0' };
+      const image = `/v1/images/${id}`;
+      await ask(client, 200, 'PUT', `${image}/json`, agent, json);
+      await ask(client, 200, 'PUT', `${image}/layer`, agent, layer);
+      const checksum = { ...agent, 'x-docker-checksum-payload': sum };
+      await ask(client, 200, 'PUT', `${image}/checksum`, checksum);
+    },
+    // Hashed for the blob, for the sum with the JSON, and for the tarsum.
+    work: {
+      opens: 31,
+      stats: 32,
+      reads: 12,
+      readBytes: 2000,
+      writes: 10,
+      flushes: 15,
+      renames: 9,
+      links: 3,
+      removals: 5,
+      directories: 4,
+      listings: 1,
+      hashedBytes: 3 * MIB + 5000,
+      writtenBytes: MIB + 4000,
+      copiedBytes: 1500,
+    },
   },
 };
 

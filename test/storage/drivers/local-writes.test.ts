@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { FilesystemDriver } from '../../../storage/drivers/filesystem.ts';
+import { ConditionFailedError } from '../../../storage/errors.ts';
+
+describe('what only a local file system can do', () => {
+  const root = mkdtempSync(join(tmpdir(), 'isthmus-local-'));
+  const driver = new FilesystemDriver({ root });
+  const { local } = driver;
+  const text = (path: string) => local.get(path)?.toString();
+  const inode = (path: string) => statSync(join(root, path)).ino;
+  after(() => rmSync(root, { recursive: true }));
+
+  it('puts several at a time, in new directories and over what is there', async () => {
+    await driver.put('/all/b', 'old');
+    await local.putAll?.([
+      { path: '/all/new/deep/a', content: 'a' },
+      { path: '/all/b', content: Buffer.from('b') },
+      { path: '/all/new/c', content: '' },
+    ]);
+    assert.deepEqual(['/all/new/deep/a', '/all/b', '/all/new/c'].map(text), ['a', 'b', '']);
+    assert.deepEqual(readdirSync(join(root, 'all/new')).sort(), ['c', 'deep']);
+  });
+
+  it('shows none of several when one of them cannot be written', async () => {
+    await driver.put('/file', 'x');
+    const items = ['/some/a', '/file/b', '/some/c'].map((path) => ({ path, content: 'y' }));
+    await assert.rejects(async () => local.putAll?.(items));
+    assert.deepEqual([text('/some/a'), text('/some/c')], [undefined, undefined]);
+    assert.deepEqual(readdirSync(join(root, 'some')), []);
+  });
+
+  it('makes a directory another one, and keeps one file of it', async () => {
+    for (const name of ['data', 'startedat', 'lock']) await driver.put(`/from/${name}`, name);
+    assert.equal(await local.moveDirectory?.('/from', '/deep/er/to', 'data'), true);
+    assert.deepEqual(readdirSync(join(root, 'deep/er/to')), ['data']);
+    assert.equal(existsSync(join(root, 'from')), false);
+  });
+
+  it('leaves a directory where it is when something lies at its target or another directory in it', async () => {
+    await driver.put('/one/data', '1');
+    await driver.put('/other/data', '2');
+    assert.equal(await local.moveDirectory?.('/one', '/other', 'data'), false);
+    await driver.put('/one/sub/file', '3');
+    assert.equal(await local.moveDirectory?.('/one', '/nothing', 'data'), false);
+    assert.deepEqual(
+      [text('/one/data'), text('/one/sub/file'), text('/other/data')],
+      ['1', '3', '2'],
+    );
+  });
+
+  it('repeats what is stored, as written now, and lets each of the two be replaced alone', async () => {
+    await driver.put('/kept', 'same');
+    utimesSync(join(root, 'kept'), new Date(0), new Date(0));
+    assert.equal(await local.repeat?.('/kept', '/again/here'), true);
+    assert.equal(inode('/again/here'), inode('/kept'));
+    assert.ok(Date.now() - (local.stamp('/again/here')?.modified ?? 0) < 60_000);
+    assert.equal(await local.repeat?.('/kept', '/again/here'), false);
+    assert.equal(await local.repeat?.('/never', '/again/there'), false);
+    await driver.put('/again/here', 'other');
+    assert.equal(text('/kept'), 'same');
+  });
+
+  it('makes short-lived files of the same content without an inode for each, one for each path', async () => {
+    const options = { condition: 'absent', durable: false, shared: true } as const;
+    for (const path of ['/s/1', '/s/2']) await driver.put(path, 'token', options);
+    assert.equal(inode('/s/1'), inode('/s/2'));
+    await assert.rejects(driver.put('/s/1', 'token', options), ConditionFailedError);
+    await driver.put('/s/3', 'another', options);
+    assert.notEqual(inode('/s/3'), inode('/s/1'));
+    await driver.put('/s/1', 'replaced', { durable: false });
+    assert.deepEqual(['/s/1', '/s/2', '/s/3'].map(text), ['replaced', 'token', 'another']);
+  });
+
+  it('removes what it shared when it ends, and what a killed process shared long ago', async () => {
+    const seeds = () => readdirSync(root).filter((name) => name.startsWith('.seed-'));
+    const left = `.seed-${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}.tmp`;
+    await writeFile(join(root, left), 'token');
+    utimesSync(join(root, left), new Date(0), new Date(0));
+    const other = new FilesystemDriver({ root });
+    await other.put('/s/4', 'x', { condition: 'absent', durable: false, shared: true });
+    assert.ok(!seeds().includes(left));
+    assert.ok(seeds().length > 0);
+    await Promise.all([driver.close(), other.close()]);
+    assert.deepEqual(seeds(), []);
+    await driver.put('/s/5', 'y', { condition: 'absent', durable: false, shared: true });
+    assert.equal(text('/s/5'), 'y');
+    await driver.close();
+  });
+});
