@@ -3,8 +3,8 @@ import { figure } from './numbers.ts';
 import { COLOURS, picture, rectangle, text } from './svg.ts';
 import { type Kind, lessIsBetter, UNITS } from './workloads/workload.ts';
 
-const WIDTH = 760;
-const LEFT = 290;
+const WIDTH = 840;
+const LEFT = 350;
 const RIGHT = 90;
 const BAR = 11;
 const GAP = 12;

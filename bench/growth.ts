@@ -1,4 +1,4 @@
-import { SERIES, type Series } from './growth-series.ts';
+import { type GrowthPoint, SERIES, type Series } from './growth-series.ts';
 import { Load } from './load.ts';
 import type { Options } from './options.ts';
 import { ownServer } from './own-server.ts';
@@ -22,6 +22,12 @@ export interface Growth {
 const LIMIT_S = 120;
 /** Content of the series is made as it goes; nothing big is pushed in advance. */
 const BIG_BYTES = 1 << 20;
+/** Cold code would make the first points of each series look dear. */
+const WARM_UP_S = 1;
+const WARM_UP: readonly GrowthPoint[] = [
+  { series: 'layers', x: 50, before: 0 },
+  { series: 'concurrency', x: 8, before: 0 },
+];
 
 /** Measures all series on our server: one worker unless their number is what grows, and fsync off. */
 export async function measureGrowths(
@@ -51,7 +57,8 @@ async function measurePoints(
   tell: (line: string) => void,
 ): Promise<GrowthRow[]> {
   const own = await ownServer(options.folder, { workers, fsync: false });
-  const scale = { ...options.scale, bigBytes: BIG_BYTES };
+  const warmUp = Math.max(options.scale.warmUp, WARM_UP_S);
+  const scale = { ...options.scale, bigBytes: BIG_BYTES, warmUp };
   const targets = [{ name: 'isthmus', url: own.url }];
   const load = new Load({ scale, targets, limitSeconds: LIMIT_S });
   const target = 'isthmus';
@@ -60,6 +67,7 @@ async function measurePoints(
     await own.process.start('/v2/');
     await load.do({ kind: 'process', target, pid: own.process.pid });
     await load.do({ kind: 'fill', target, check: false });
+    for (const point of WARM_UP) await load.do({ kind: 'growth', target, point });
     let before = 0;
     for (const x of points) {
       const point = { series: id, x, before };

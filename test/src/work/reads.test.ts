@@ -91,17 +91,17 @@ const READS: Record<string, Read> = {
   'the JSON of a V1 image': {
     request: ['GET', `${V1_IMAGE}/json`],
     work: { stats: 5, hashedBytes: 277 },
-    heapKib: 64,
+    heapKib: 52,
   },
   'the ancestry of a V1 image': {
     request: ['GET', `${V1_IMAGE}/ancestry`],
     work: { stats: 5, hashedBytes: 204 },
-    heapKib: 64,
+    heapKib: 52,
   },
   'the layer of a V1 image': {
     request: ['GET', `${V1_IMAGE}/layer`],
     work: { stats: 5 },
-    heapKib: 64,
+    heapKib: 52,
   },
 };
 
