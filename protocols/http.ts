@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import { type ParsedUrlQuery, parse } from 'node:querystring';
 import type { Context } from 'koa';
 import type { BlobStore } from '../storage/blobs.ts';
 import type { Digest } from '../storage/digest.ts';
 import type { ByteRange } from '../storage/driver.ts';
-import type { BodySource } from './answer.ts';
+import type { BodySource, Incoming } from './answer.ts';
 import { registryError, type UrlPolicy } from './registry.ts';
 
 /** Sends JSON with an exact type and length; both protocols compare the type as a whole. */
@@ -171,14 +172,19 @@ export function nextLink(policy: UrlPolicy, path: string, query: [string, string
 }
 
 /** The last value of a query parameter, since a repeated one is a mistake of the client. */
-export function queryValue(ctx: Context, name: string): string | undefined {
-  const value = ctx.query[name];
+export function queryValue({ req }: Pick<Incoming, 'req'>, name: string): string | undefined {
+  const value = queryOf(req)[name];
   return Array.isArray(value) ? value[value.length - 1] : value;
 }
 
 /** Every value of a query parameter. */
-export function queryValues(ctx: Context, name: string): string[] {
-  const value = ctx.query[name];
+export function queryValues({ req }: Pick<Incoming, 'req'>, name: string): string[] {
+  const value = queryOf(req)[name];
   if (value === undefined) return [];
   return Array.isArray(value) ? value : [value];
+}
+
+function queryOf({ url = '' }: IncomingMessage): ParsedUrlQuery {
+  const at = url.indexOf('?');
+  return parse(at < 0 ? '' : url.slice(at + 1));
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import type { Incoming } from './answer.ts';
 import { clientAddress, originOf } from './http.ts';
-import type { AccessRequest } from './registry.ts';
+import type { Access, AccessRequest, Registry, Session } from './registry.ts';
 
 /** What an access decision may look at, found out only when it does: an open registry looks at nothing. */
 export class RequestFacts implements AccessRequest {
@@ -34,4 +35,19 @@ export class RequestFacts implements AccessRequest {
   get origin(): { scheme: string; host: string } {
     return originOf(this.#request);
   }
+}
+
+/** The session of a request that shows these facts and wants all of this. Throws UNAUTHORIZED or DENIED. */
+export function openSession(
+  { state }: Incoming,
+  { access }: Registry,
+  facts: RequestFacts,
+  wanted: readonly Access[],
+): Session | Promise<Session> {
+  const note = (session: Session): Session => {
+    state.user = session.user;
+    return session;
+  };
+  const deciding = access.authorize(facts, wanted);
+  return deciding instanceof Promise ? deciding.then(note) : note(deciding);
 }

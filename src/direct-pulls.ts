@@ -33,7 +33,7 @@ export class DirectPulls {
   take(exchange: Exchange): boolean {
     const { method, url = '' } = exchange.req;
     if (method !== 'GET' && method !== 'HEAD') return false;
-    const path = withoutPrefix(url, this.#registry.urls.prefix);
+    const path = withoutPrefix(withoutQuery(url), this.#registry.urls.prefix);
     if (path === undefined || !isPlain(path)) return false;
     const protocol = this.#protocols.find((each) => owns(each, path));
     const pull = protocol?.pulls?.(path);
@@ -69,6 +69,11 @@ export class DirectPulls {
     }
     return sendAnswer(exchange, exchange.res, answer);
   }
+}
+
+function withoutQuery(url: string): string {
+  const at = url.indexOf('?');
+  return at < 0 ? url : url.slice(0, at);
 }
 
 function hasHeader(headers: readonly string[], name: string): boolean {

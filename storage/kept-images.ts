@@ -3,7 +3,7 @@ import type { Digest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import type { ChainLink } from './lowering.ts';
 import type { V1ImageId } from './names.ts';
-import { v1ImageFile } from './paths.ts';
+import { v1Kept } from './paths.ts';
 import { readRecord } from './records.ts';
 
 /** A virtual image and all below it, base first, as a manifest gave it. */
@@ -14,7 +14,7 @@ export interface KeptImage {
   json: Buffer;
 }
 
-/** The `kept` record of an image. */
+/** The `.kept` record of an image. */
 export interface KeptRecord {
   manifest: Digest;
   link: ChainLink;
@@ -38,7 +38,7 @@ export class KeptImages {
 
   /** The image, if it was kept, with all below it. */
   async get(id: V1ImageId): Promise<KeptImage | undefined> {
-    const record = await readRecord<KeptRecord>(this.#driver, v1ImageFile(id, 'kept'));
+    const record = await readRecord<KeptRecord>(this.#driver, v1Kept(id));
     if (!record) return undefined;
     const links: ChainLink[] = [];
     for (const each of record.ancestry.slice(1).reverse()) {
@@ -58,7 +58,7 @@ export class KeptImages {
     const ancestry: V1ImageId[] = [];
     for (const link of links) {
       ancestry.unshift(link.id);
-      const path = v1ImageFile(link.id, 'kept');
+      const path = v1Kept(link.id);
       if (await readRecord<KeptRecord>(this.#driver, path)) continue;
       const json = await jsonOf(link.id);
       if (!json) return;
@@ -70,7 +70,7 @@ export class KeptImages {
   async #below(id: V1ImageId): Promise<KeptRecord | undefined> {
     const known = this.#known.get(id);
     if (known) return known;
-    const record = await readRecord<KeptRecord>(this.#driver, v1ImageFile(id, 'kept'));
+    const record = await readRecord<KeptRecord>(this.#driver, v1Kept(id));
     if (record) this.#known.set(id, record);
     return record;
   }

@@ -22,11 +22,11 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *     images/<hh>/<id>/json                                          image JSON, the bytes as sent
  *     images/<hh>/<id>/{ancestry,checksum}                           [id, parent, …]; what was computed on the way in
  *     images/<hh>/<id>/layer                                         { blob, size, … }, written last: the image is complete
- *     images/<hh>/<id>/kept                                          a virtual image that others were pushed on top of
  *     images/<hh>/<id>/staging/<claimant>/{json,data,received}      a push in progress, apart for each user
  *     images/<hh>/<id>/claims/<claimant>                             users who proved that they have this very image
  *     images/<hh>/<id>/holders/<name with ~ for />                   repositories that hold the pushed image
  *     images/<hh>/<id>/readers/<name with ~ for />                   manifests there that give the virtual image
+ *     images/<hh>/<id>/readers/.kept                                 the virtual image itself, once others were pushed on top of it
  *     blobs/<alg>/<hh>/<hex>/facts                                   encoding and diff ID of a blob
  *     blobs/<alg>/<hh>/<hex>/compressed                              the blob that V2 lists in place of this plain tar
  *     blobs/<alg>/<hh>/<hex>/{tar-*,lock}                            its plain tar while it is made; who makes it
@@ -115,7 +115,7 @@ export const v1RepositoryRecord = (name: RepositoryName, record: string): string
 export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
 export const v1ImageFile = (
   id: V1ImageId,
-  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'kept' | 'lock' | 'import',
+  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock' | 'import',
 ): string => `${v1ImageDirectory(id)}/${file}`;
 export const v1StagingRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/staging`;
 /** `claimant` is the name of a path segment: letters and digits only. */
@@ -133,6 +133,9 @@ export const v1HoldersRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}
 export const v1Holder = (id: V1ImageId, name: RepositoryName): string =>
   `${v1HoldersRoot(id)}/${name.replaceAll('/', '~')}`;
 export const v1ReadersRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/readers`;
+/** Beside the readers, whose listing says that it is there. No repository has such a name. */
+export const V1_KEPT = '.kept';
+export const v1Kept = (id: V1ImageId): string => `${v1ReadersRoot(id)}/${V1_KEPT}`;
 export const v1Reader = (id: V1ImageId, name: RepositoryName): string =>
   `${v1ReadersRoot(id)}/${name.replaceAll('/', '~')}`;
 

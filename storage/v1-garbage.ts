@@ -12,6 +12,8 @@ import {
   v1ImageDirectory,
   v1ImageFile,
   v1ImagesRoot,
+  v1Kept,
+  v1ReadersRoot,
   v1StagingFile,
   v1StagingRoot,
 } from './paths.ts';
@@ -94,7 +96,8 @@ export class V1GarbageRoot implements GarbageRoot {
   /** Images go before their layers. */
   async sweep(): Promise<void> {
     for (const id of this.#childless) {
-      await this.#driver.delete(v1ImageFile(id, 'kept'), { durable: false });
+      await this.#driver.delete(v1Kept(id), { durable: false });
+      this.#driver.local?.prune?.(v1ReadersRoot(id), v1ImageDirectory(id));
     }
     for (const id of this.#dead) await removeV1Image(this.#driver, id);
     if (this.#dead.length > 0) await unlistV1Images(this.#driver, new Set(this.#dead));
@@ -113,7 +116,10 @@ export class V1GarbageRoot implements GarbageRoot {
   }
 
   async #look(id: V1ImageId, marks: Marks): Promise<Found | undefined> {
-    const [layer, kept] = await Promise.all([this.#read(id, 'layer'), this.#read(id, 'kept')]);
+    const [layer, kept] = await Promise.all([
+      this.#read(v1ImageFile(id, 'layer')),
+      this.#read(v1Kept(id)),
+    ]);
     if (!layer && !kept) return undefined;
     const found: Found = {
       pushed: layer && digestIn(layer.value, 'blob'),
@@ -124,7 +130,7 @@ export class V1GarbageRoot implements GarbageRoot {
     if ((layer && !found.pushed) || (kept && !found.kept)) {
       marks.keepEverything(`V1 image ${id}: its layer record is damaged; nothing is deleted`);
     }
-    const pushedOn = layer && (await this.#read(id, 'ancestry'));
+    const pushedOn = layer && (await this.#read(v1ImageFile(id, 'ancestry')));
     for (const ancestry of [pushedOn?.value, kept && member(kept.value, 'ancestry')]) {
       const parent: unknown = Array.isArray(ancestry) ? ancestry[1] : undefined;
       if (typeof parent === 'string' && isImageId(parent)) found.parents.push(parent);
@@ -152,11 +158,7 @@ export class V1GarbageRoot implements GarbageRoot {
     }
   }
 
-  async #read(
-    id: V1ImageId,
-    file: 'layer' | 'kept' | 'ancestry',
-  ): Promise<{ value: unknown; modified: number } | undefined> {
-    const path = v1ImageFile(id, file);
+  async #read(path: string): Promise<{ value: unknown; modified: number } | undefined> {
     const [info, bytes] = await Promise.all([
       ifFound(this.#driver.stat(path)),
       ifFound(this.#driver.get(path)),

@@ -13,7 +13,7 @@ import type { ChainLink, Lowering } from './lowering.ts';
 import type { Manifest } from './manifest.ts';
 import { DOCKER_MANIFEST } from './media-types.ts';
 import { isRepositoryName, type RepositoryName, type V1ImageId } from './names.ts';
-import { v1HoldersRoot, v1ReadersRoot } from './paths.ts';
+import { V1_KEPT, v1HoldersRoot, v1ReadersRoot } from './paths.ts';
 import type { Repository } from './repository.ts';
 import type { V1Image, V1Reader } from './v1-images.ts';
 import { MAX_ANCESTRY, parseImageJson } from './v1-json.ts';
@@ -223,20 +223,8 @@ export class V1View implements V1Images {
   }
 
   /** Repositories in which a virtual image may be, of those the reader may pull from. */
-  #readers(id: V1ImageId, reader: V1Reader): Promise<RepositoryName[]> {
-    return this.#visible(v1ReadersRoot(id), reader);
-  }
-
-  async #visible(root: string, reader: V1Reader): Promise<RepositoryName[]> {
-    const names = await this.#listings.children(root);
-    const found: RepositoryName[] = [];
-    for (const segment of names) {
-      const name = segment.replaceAll('~', '/');
-      if (!isRepositoryName(name)) continue;
-      const visible = reader.unrestricted || reader.mayPull(name);
-      if (visible && (reader.only === undefined || reader.only === name)) found.push(name);
-    }
-    return found;
+  async #readers(id: V1ImageId, reader: V1Reader): Promise<RepositoryName[]> {
+    return visible(await this.#listings.children(v1ReadersRoot(id)), reader);
   }
 
   async #mayRead(id: V1ImageId, reader: V1Reader): Promise<boolean> {
@@ -247,27 +235,28 @@ export class V1View implements V1Images {
   /** Whether a repository that the reader may pull from holds the image. */
   async #isHeld(id: V1ImageId, reader: V1Reader): Promise<boolean> {
     if (reader.unrestricted) return true;
-    return (await this.#visible(v1HoldersRoot(id), reader)).length > 0;
+    return visible(await this.#listings.children(v1HoldersRoot(id)), reader).length > 0;
   }
 
   /** Through a manifest that the reader may see, else as it was kept for its children. */
   async #virtual(id: V1ImageId, reader: V1Reader): Promise<Virtual | undefined> {
-    const given = await this.#given(id, reader);
+    const names = await this.#listings.children(v1ReadersRoot(id));
+    const given = await this.#given(id, visible(names, reader));
     if (given) {
       const { manifest, links } = given;
       const json = () => this.#lowering.json(manifest, links, id);
       return { manifest: manifest.descriptor.digest, links: linksUpTo(links, id), json };
     }
+    if (!names.includes(V1_KEPT) || !(await this.#isHeld(id, reader))) return undefined;
     const kept = await this.#kept.get(id);
-    if (!kept || !(await this.#isHeld(id, reader))) return undefined;
-    return { ...kept, json: async () => kept.json };
+    return kept && { ...kept, json: async () => kept.json };
   }
 
   async #given(
     id: V1ImageId,
-    reader: V1Reader,
+    names: readonly RepositoryName[],
   ): Promise<{ manifest: Manifest; links: ChainLink[] } | undefined> {
-    for (const name of await this.#readers(id, reader)) {
+    for (const name of names) {
       for await (const given of this.#allThrough(id, name)) return given;
     }
     return undefined;
@@ -275,7 +264,7 @@ export class V1View implements V1Images {
 
   /** What an image is pushed on top of outlives its manifest. */
   async #keep(id: V1ImageId, reader: V1Reader): Promise<void> {
-    const given = await this.#given(id, reader);
+    const given = await this.#given(id, await this.#readers(id, reader));
     if (!given) return;
     const { manifest, links } = given;
     const { digest } = manifest.descriptor;
@@ -340,6 +329,18 @@ export class V1View implements V1Images {
       checksums: [],
     };
   }
+}
+
+/** The repositories of a listing that the reader may pull from. */
+function visible(names: readonly string[], reader: V1Reader): RepositoryName[] {
+  const found: RepositoryName[] = [];
+  for (const segment of names) {
+    const name = segment.replaceAll('~', '/');
+    if (!isRepositoryName(name)) continue;
+    const may = reader.unrestricted || reader.mayPull(name);
+    if (may && (reader.only === undefined || reader.only === name)) found.push(name);
+  }
+  return found;
 }
 
 function linksUpTo(links: ChainLink[], id: V1ImageId): ChainLink[] {

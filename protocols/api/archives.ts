@@ -21,7 +21,7 @@ import type { V1Reader } from '../../storage/v1-images.ts';
 import { eventRequest } from '../event-request.ts';
 import { queryValue, sendJson } from '../http.ts';
 import { type Action, type Registry, registryError, type Session } from '../registry.ts';
-import { RequestFacts } from '../request-facts.ts';
+import { openSession, RequestFacts } from '../request-facts.ts';
 
 const SUFFIX = '.tar';
 
@@ -108,11 +108,12 @@ async function enter(
   const repository = parseRepositoryName(String(ctx.params.name));
   const tag = parseTag(file.slice(0, -SUFFIX.length));
   ctx.state.repository = repository;
-  const session = await registry.access.authorize(
+  const session = await openSession(
+    ctx,
+    registry,
     new RequestFacts(ctx.req, 'v2'),
     actions.map((action) => ({ type: 'repository' as const, name: repository, action })),
   );
-  ctx.state.user = session.user;
   return { repository, tag, session };
 }
 

@@ -35,10 +35,14 @@ function tokenFor(
   return `Token signature=${signature},repository="${longForm(repository.name)}",access=${access}`;
 }
 
-/** Hosts without a scheme. Engines up to 0.10 read one from each header line, later ones split lines at commas too. */
+/**
+ * Hosts without a scheme. Engines up to 0.10 read one from each header line, later ones split lines at commas too. Where
+ * no address is configured it is the one that the client used: whoever forges that sends himself elsewhere (v1.md B24).
+ */
 function endpointsFor(ctx: Context, registry: Registry): string[] {
   const { endpoints } = registry.v1;
   if (endpoints) return endpoints.split(',').map((endpoint) => endpoint.trim());
+  if (registry.urls.host !== undefined) return [new URL(registry.urls.host).host];
   const { host } = originOf(ctx.req);
   return /^[A-Za-z0-9.:[\]_-]+$/.test(host) ? [host] : [];
 }

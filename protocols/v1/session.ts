@@ -15,7 +15,7 @@ import {
   registryError,
   type Session,
 } from '../registry.ts';
-import { RequestFacts } from '../request-facts.ts';
+import { openSession, RequestFacts } from '../request-facts.ts';
 import { repositoryOf } from './names.ts';
 
 /** What handlers of a repository begin with. */
@@ -84,15 +84,7 @@ export function authorize(
   registry: Registry,
   wanted: readonly Access[],
 ): Session | Promise<Session> {
-  const facts = new RequestFacts(incoming.req, 'v1', credentials);
-  const deciding = registry.access.authorize(facts, wanted);
-  if (deciding instanceof Promise) return deciding.then((session) => note(incoming, session));
-  return note(incoming, deciding);
-}
-
-function note(incoming: Incoming, session: Session): Session {
-  incoming.state.user = session.user;
-  return session;
+  return openSession(incoming, registry, new RequestFacts(incoming.req, 'v1', credentials), wanted);
 }
 
 /**

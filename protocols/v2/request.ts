@@ -12,7 +12,7 @@ import {
   registryError,
   type Session,
 } from '../registry.ts';
-import { RequestFacts } from '../request-facts.ts';
+import { openSession, RequestFacts } from '../request-facts.ts';
 
 /** What most handlers begin with: the repository in the path, and a session that may use it. */
 export interface RepositoryRequest {
@@ -54,14 +54,7 @@ export function authorize(
   registry: Registry,
   wanted: readonly Access[],
 ): Session | Promise<Session> {
-  const deciding = registry.access.authorize(new RequestFacts(incoming.req, 'v2'), wanted);
-  if (deciding instanceof Promise) return deciding.then((session) => note(incoming, session));
-  return note(incoming, deciding);
-}
-
-function note(incoming: Incoming, session: Session): Session {
-  incoming.state.user = session.user;
-  return session;
+  return openSession(incoming, registry, new RequestFacts(incoming.req, 'v2'), wanted);
 }
 
 function readOnly() {
