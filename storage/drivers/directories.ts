@@ -65,13 +65,13 @@ export class Directories {
   }
 
   /**
-   * For a directory whose content a power cut may take: only new ones above it are flushed, for what else will lie in
-   * them. Undefined where none is, which is nearly always.
+   * For a directory that a power cut may take, with the one that holds it and others of its kind: only new ones above
+   * those are flushed, for what else will lie in them. Undefined where none is, which is nearly always.
    */
   syncAbove(directory: string): Promise<void> | undefined {
-    this.#fresh.delete(directory);
-    const above = dirname(directory);
-    return this.#fresh.has(above) ? this.sync(above) : undefined;
+    const kept = dirname(dirname(directory));
+    if (!this.#fresh.has(kept)) return undefined;
+    return this.sync(dirname(kept)).then(() => this.forget(kept));
   }
 
   /** Says that a directory is gone. */
