@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import type { Context } from 'koa';
 
@@ -63,36 +64,26 @@ interface Finish {
   body: Buffer | undefined;
 }
 
-let gathering = false;
 let gathered: Finish[] = [];
-/** Whether the last turn of the event loop had several answers. */
-let crowded = false;
-let answers = 0;
+/** Who was answered last. */
+let lastSocket: Socket | null = null;
 
 /**
- * Answers that become ready in one turn of the event loop leave together at its end, where the turn before had several
- * too: a write that has to wake its reader costs more than deciding what to write, and readers that were woken once take
- * the rest without it. An answer that comes alone leaves at once.
+ * Where several connections are answered in turn, the answers of one turn of the event loop leave together at its end: a
+ * write that has to wake its reader costs more than deciding what to write, and readers that were woken once take the
+ * rest without it. A connection that is alone is answered at once.
  */
 function finish(answer: Finish): void {
-  answers += 1;
-  if (!gathering) {
-    gathering = true;
-    setImmediate(finishGathered);
-    if (!crowded) {
-      end(answer);
-      return;
-    }
-  }
-  gathered.push(answer);
+  const { socket } = answer.response;
+  const isAlone = socket === lastSocket && gathered.length === 0;
+  lastSocket = socket;
+  if (isAlone) end(answer);
+  else if (gathered.push(answer) === 1) setImmediate(finishGathered);
 }
 
 function finishGathered(): void {
   const ready = gathered;
-  gathering = false;
   gathered = [];
-  crowded = answers > 1;
-  answers = 0;
   for (const answer of ready) end(answer);
 }
 
