@@ -74,10 +74,11 @@ let lastSocket: Socket | null = null;
  * rest without it. A connection that is alone is answered at once.
  */
 function finish(answer: Finish): void {
-  const { socket } = answer.response;
+  const { socket, req } = answer.response;
   const isAlone = socket === lastSocket && gathered.length === 0;
   lastSocket = socket;
-  if (isAlone) end(answer);
+  // What else is on its way on this connection may be its end.
+  if (isAlone || !req.complete) end(answer);
   else if (gathered.push(answer) === 1) setImmediate(finishGathered);
 }
 

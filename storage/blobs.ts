@@ -1,11 +1,11 @@
 import type { Readable, Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { LRUCache } from 'lru-cache';
 import { algorithmOf, type Digest, digestOf } from './digest.ts';
 import type { ByteRange, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { MaybePromise } from './links.ts';
 import { blobData, blobDirectory } from './paths.ts';
+import { pour } from './pour.ts';
 import type { SharedCache } from './shared-cache.ts';
 
 /** Blobs up to this size may be kept in memory, in bytes. */
@@ -45,9 +45,7 @@ export class BlobStore {
   async send(digest: Digest, range: ByteRange, out: Writable, begin: () => void): Promise<void> {
     const { local } = this.#driver;
     if (!local) {
-      const source = await this.read(digest, range);
-      begin();
-      return pipeline(source, out);
+      return pour(await this.read(digest, range), out, begin);
     }
     await local.send(blobData(digest), range, out, begin);
     out.end();

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import type { Digest } from '../../storage/digest.ts';
+import { pour } from '../../storage/pour.ts';
 import type { LayerBody } from '../../storage/v1-images.ts';
 import { internalLocation } from '../accel-redirect.ts';
 import { type Answer, answerWith, type BodySource, type Incoming } from '../answer.ts';
@@ -104,9 +104,6 @@ async function answerLayer(
     return { ...answer, body: await blobBody(registry.content.blobs, blob, size, part) };
   }
   const opened = await layer.open(part);
-  const body: BodySource = (out, begin) => {
-    begin();
-    return pipeline(opened, out);
-  };
+  const body: BodySource = (out, begin) => pour(opened, out, begin);
   return { ...answer, body };
 }

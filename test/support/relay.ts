@@ -26,6 +26,11 @@ export class Relay {
         agent: false,
       });
       onward.on('response', (answer) => {
+        // Newer versions of Node refuse a pipeline to a client that has gone.
+        if (response.destroyed) {
+          answer.destroy();
+          return;
+        }
         response.writeHead(answer.statusCode ?? 500, answer.headers);
         pipeline(answer, response, () => undefined);
       });
