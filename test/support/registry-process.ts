@@ -139,12 +139,15 @@ async function childrenOf(pid: number): Promise<number[]> {
     .map(Number);
 }
 
-/** What `look` gives, as soon as it gives something. Fails after five seconds. */
+/** A machine that runs many tests at once starts processes slowly, in milliseconds. */
+const PATIENCE_MS = 20_000;
+
+/** What `look` gives, as soon as it gives something. Fails after twenty seconds. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,
 ): Promise<T> {
-  const end = Date.now() + 5000;
+  const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
