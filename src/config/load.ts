@@ -6,8 +6,8 @@ import type { Environment } from './environment.ts';
 import { ConfigError, type Finding, Findings } from './findings.ts';
 import { readFlavors } from './flavors.ts';
 import { warningsOfLaterWork } from './later.ts';
+import { parseTree } from './parse-tree.ts';
 import { refusalsInProduction } from './production.ts';
-import { parseTree } from './tree.ts';
 
 export interface LoadedConfig {
   config: Config;
