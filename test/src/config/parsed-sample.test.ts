@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Findings } from '../../../src/config/findings.ts';
-import { packageRoot } from '../../../src/config/load.ts';
 import { parseYaml } from '../../../src/config/parse-tree.ts';
 import { flatten, parsedSample, unflatten } from '../../../src/config/parsed-sample.ts';
+import { packageRoot } from '../../../src/package-root.ts';
 
 const sample = readFileSync(join(packageRoot(), 'config_sample.yml'), 'utf8');
 
