@@ -37,6 +37,58 @@ const late = {
   },
 };
 
+/** Parts of Node that take their time to load, and that most servers need late or never. */
+const DEFERRED = new Set([
+  'node:child_process',
+  'node:fs/promises',
+  'node:https',
+  'node:inspector/promises',
+  'node:stream/promises',
+  'node:tls',
+  'node:worker_threads',
+  'node:zlib',
+]);
+
+/** Loads them when something of theirs is used for the first time, instead of when it is imported. */
+const deferred = {
+  name: 'deferred',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+      kind === 'import-statement' && DEFERRED.has(path) ? { path, namespace: 'deferred' } : undefined,
+    );
+    onLoad({ filter: /./, namespace: 'deferred' }, async ({ path }) => {
+      const names = Object.keys(await import(path)).filter((name) => name !== 'default');
+      const getters = names.map((name) => `get ${name}() { return require('${path}').${name}; }`);
+      return { contents: `module.exports = { ${getters.join(', ')} };` };
+    });
+  },
+};
+
+/** The library without the search through its table at every start: what that finds is put in. */
+const mediaTypes = {
+  name: 'media-types',
+  setup({ onLoad }) {
+    onLoad({ filter: /mime-types.index\.js$/ }, async ({ path }) => {
+      const { extensions, types, _extensionConflicts: conflicts } = await import(path);
+      const found = JSON.stringify(JSON.stringify({ extensions, types, conflicts }));
+      const source = readFileSync(path, 'utf8');
+      const search = 'populateMaps(exports.extensions, exports.types)';
+      if (!source.includes(search)) throw new Error(`${path} does not ${search}`);
+      const take = `{ const found = JSON.parse(${found});
+        Object.assign(exports.extensions, found.extensions);
+        Object.assign(exports.types, found.types);
+        exports._extensionConflicts.push(...found.conflicts); }`;
+      return { contents: source.replace(search, () => take) };
+    });
+    // All that is asked of the table afterwards is the character set of a type.
+    onLoad({ filter: /mime-db.db\.json$/ }, ({ path }) => {
+      const db = Object.entries(JSON.parse(readFileSync(path, 'utf8')));
+      const kept = db.flatMap(([type, { charset }]) => (charset ? [[type, { charset }]] : []));
+      return { contents: JSON.stringify(Object.fromEntries(kept)), loader: 'json' };
+    });
+  },
+};
+
 // The server and its commands in one script: of modules V8 keeps no code (make-code-cache.mjs).
 await build({
   ...COMMON,
@@ -48,7 +100,7 @@ await build({
   sourcemap: true,
   // Native code, what the operator may leave out, and what must be the same copy as the operator's.
   external: ['@node-rs/bcrypt', 'ioredis', 'nodemailer', '@opentelemetry/api'],
-  plugins: [late],
+  plugins: [late, deferred, mediaTypes],
   // `accepts` has an older copy of its own, and with it a second table of all media types.
   alias: { 'mime-types': './node_modules/mime-types/index.js' },
   define: { ...HERE_IN_COMMONJS, PARSED_SAMPLE: JSON.stringify(parsedSample()) },
