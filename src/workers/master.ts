@@ -180,12 +180,16 @@ export class Master {
     }
   }
 
+  /** Starts one worker alone, since the others would take processors away that it needs until it serves. */
   async #startFirst(): Promise<void> {
-    const first = Array.from({ length: this.#target }, () => this.#spawn());
-    const started = await Promise.all(first.map((worker) => worker.ready));
-    if (started.includes(true)) return;
+    const first = this.#spawn();
+    const served = await first.ready;
+    const others = Array.from({ length: this.#target - 1 }, () => this.#spawn());
+    const started = await Promise.all(others.map((worker) => worker.ready));
+    if (served || started.includes(true)) return;
+    const all = [first, ...others];
     const reason =
-      first.find((worker) => worker.failure !== undefined)?.failure ?? 'no worker could start';
+      all.find((worker) => worker.failure !== undefined)?.failure ?? 'no worker could start';
     await this.stop(0);
     throw new Error(reason);
   }
