@@ -14,6 +14,8 @@ const FAST_STOP_SECONDS = 2;
 export interface Supervised {
   readonly address: ListenAddress;
   readonly debug: DebugSources;
+  /** Settles when all that are to serve do so, or are known to fail; it serves before that. */
+  readonly complete: Promise<void>;
   /** What a successor takes over. */
   readonly inheritance: Inheritance;
   addWorker(): void;
@@ -45,8 +47,6 @@ export async function superviseUntilStopped(
   let debug = await openDebug();
   const { pidFile } = config.workers;
   if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
-  onReady(supervised.address);
-  tellPredecessor();
   const succession = new Succession(config, log);
   process.on('SIGUSR2', () => {
     const obstacle = succession.obstacle(config, supervised.inheritance);
@@ -64,7 +64,12 @@ export async function superviseUntilStopped(
       );
     });
   });
-  await stopSignal(supervised, config, log);
+  const stopped = stopSignal(supervised, config, log);
+  void supervised.complete.then(() => {
+    onReady(supervised.address);
+    tellPredecessor();
+  });
+  await stopped;
   debug?.close();
   succession.dropPidFile();
 }
