@@ -22,6 +22,18 @@ interface Workload {
   };
 }
 
+describe('the Dockerfile', () => {
+  it('copies what .dockerignore lets in', async () => {
+    const lines = async (name: string) =>
+      (await readFile(join(packageRoot(), name), 'utf8')).split('\n');
+    const copies = (await lines('Dockerfile')).filter((line) => /^COPY (?!--from)/.test(line));
+    const copied = copies.flatMap((line) => line.split(' ').slice(1, -1));
+    const ignore = await lines('.dockerignore');
+    assert.ok(copied.includes('src'));
+    for (const name of copied) assert.ok(ignore.includes(`!${name}`), `${name} is left out`);
+  });
+});
+
 describe('deploy/', () => {
   function expectUnderstood(environment: Record<string, string>): void {
     const { config, warnings } = loadConfig(undefined, environment);
