@@ -86,6 +86,12 @@ describe('storage on S3, by versitygw', { timeout: 300_000 }, () => {
     assert.equal(head.status, 307);
     const size = await request(String(head.headers.location), { method: 'HEAD' });
     assert.deepEqual([size.status, size.headers['content-length']], [200, String(MIB)]);
+    const chain = makeV1Chain({ seed: 86, layers: 1 });
+    await new V1Client(one.url).push('signed/old', 'latest', chain);
+    const layer = await request(`${one.url}/v1/images/${chain[0]?.id}/layer`);
+    assert.equal(layer.status, 302);
+    const sentLayer = await request(String(layer.headers.location));
+    assert.ok(sentLayer.body.equals(chain[0]?.layer ?? Buffer.alloc(0)));
     const direct = await request(url(other), { headers: { Range: 'bytes=-10' } });
     assert.deepEqual([direct.status, direct.body], [206, bytes.subarray(-10)]);
   });
