@@ -99,7 +99,7 @@ await build({
   supported: { 'dynamic-import': false },
   sourcemap: true,
   // Native code, what the operator may leave out, and what must be the same copy as the operator's.
-  external: ['@node-rs/bcrypt', 'ioredis', 'nodemailer', '@opentelemetry/api'],
+  external: ['@node-rs/bcrypt', 'ioredis', 'nodemailer', '@aws-sdk/*', '@opentelemetry/api'],
   plugins: [late, deferred, mediaTypes],
   // `accepts` has an older copy of its own, and with it a second table of all media types.
   alias: { 'mime-types': './node_modules/mime-types/index.js' },
