@@ -40,6 +40,8 @@ export interface PutOptions {
 export interface PutItem {
   path: string;
   content: Uint8Array | string;
+  /** True where files of the same content in one call may be one inode. Default false. */
+  alike?: boolean;
 }
 
 export interface DeleteOptions {
@@ -110,9 +112,9 @@ export interface LocalFiles {
   link?(filename: string, path: string): boolean;
   /**
    * Puts all of them, durably, for about the time of one. None is seen before those that stand ahead of it, but a power
-   * cut may keep a later one without an earlier one.
+   * cut may keep a later one without an earlier one; those of `last` are only shown once all others are durable.
    */
-  putAll?(items: readonly PutItem[]): Promise<void>;
+  putAll?(items: readonly PutItem[], last?: readonly PutItem[]): Promise<void>;
   /**
    * Shows small content that is stored durably at another path as well, durably, as written now. False, and nothing is
    * done, where something lies there or files can't share an inode. It costs less than to put the content again.

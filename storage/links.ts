@@ -50,9 +50,9 @@ export class Links {
     await this.#driver.put(path, digest);
   }
 
-  /** Writes links, or other small content, so that none is seen before those ahead of it. */
-  async writeAll(items: readonly PutItem[]): Promise<void> {
-    await putAll(this.#driver, items);
+  /** Writes links, or other small content, as `putAll` does. */
+  async writeAll(items: readonly PutItem[], last?: readonly PutItem[]): Promise<void> {
+    await putAll(this.#driver, items, last);
   }
 }
 

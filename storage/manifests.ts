@@ -148,12 +148,14 @@ export class Manifests {
     const path = revisionLink(this.#name, digest);
     const moving = await this.#tags.notNaming(tags, digest);
     const missing: PutItem[] = this.#tags.history(moving, digest);
-    if ((await this.#links.read(path)) !== digest) missing.unshift({ path, content: digest });
+    if ((await this.#links.read(path)) !== digest) {
+      missing.unshift({ path, content: digest, alike: true });
+    }
     if ((await this.#store.size(digest)) !== size) {
       missing.unshift({ path: blobData(digest), content: manifest.bytes });
     }
-    if (missing.length > 0) await this.#links.writeAll(missing);
-    if (moving.length > 0) await this.#tags.move(moving, digest);
+    const last = this.#tags.current(moving, digest);
+    if (missing.length + last.length > 0) await this.#links.writeAll(missing, last);
   }
 
   /**

@@ -35,8 +35,7 @@ export class Tags {
   /** Points the tag at a manifest that is linked here. Its history keeps every digest it ever named. */
   async set(tag: Tag, digest: Digest): Promise<void> {
     if ((await this.resolve(tag)) === digest) return;
-    await this.#links.writeAll(this.history([tag], digest));
-    await this.move([tag], digest);
+    await this.#links.writeAll(this.history([tag], digest), this.current([tag], digest));
   }
 
   /** Those of the tags that do not name this manifest. */
@@ -48,14 +47,16 @@ export class Tags {
 
   /** What the tags' history takes before they are moved. */
   history(tags: readonly Tag[], digest: Digest): PutItem[] {
-    return tags.map((tag) => ({ path: tagHistoryLink(this.#name, tag, digest), content: digest }));
+    return tags.map((tag) => ({
+      path: tagHistoryLink(this.#name, tag, digest),
+      content: digest,
+      alike: true,
+    }));
   }
 
-  /** Moves tags whose history was written, to a manifest that is linked here. */
-  async move(tags: readonly Tag[], digest: Digest): Promise<void> {
-    await this.#links.writeAll(
-      tags.map((tag) => ({ path: tagLink(this.#name, tag), content: digest })),
-    );
+  /** What moves the tags, once their history is written and the manifest linked here. */
+  current(tags: readonly Tag[], digest: Digest): PutItem[] {
+    return tags.map((tag) => ({ path: tagLink(this.#name, tag), content: digest }));
   }
 
   /**

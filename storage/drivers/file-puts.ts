@@ -39,7 +39,7 @@ export class FilePuts {
       return this.#swap(path, content, condition.unchanged, { durable, secret });
     }
     const mode = secret ? 0o600 : 0o666;
-    if (condition !== 'absent' && durable) return this.#putAll([{ path, content }], mode);
+    if (condition !== 'absent' && durable) return this.#putAll([{ path, content }], [], mode);
     if (condition === 'absent' && !durable) return this.#claim(path, content, shared, mode);
     return this.#putOne(path, content, { absent: condition === 'absent', durable, mode });
   }
@@ -82,34 +82,42 @@ export class FilePuts {
   }
 
   /** As `LocalFiles.putAll`. */
-  putAll(items: readonly PutItem[]): Promise<void> {
-    return this.#putAll(items, 0o666);
+  putAll(items: readonly PutItem[], last: readonly PutItem[] = []): Promise<void> {
+    return this.#putAll(items, last, 0o666);
   }
 
-  /** Flushes all of them at the same time, and shows them one after the other. */
-  async #putAll(items: readonly PutItem[], mode: number): Promise<void> {
-    const files = items.map(({ path, content }) => {
-      const target = this.#root + path;
-      return { path, content, target, aside: asideOf(target) };
+  /** Flushes all files at the same time, and shows them one after the other. */
+  async #putAll(items: readonly PutItem[], last: readonly PutItem[], mode: number): Promise<void> {
+    const files = [...items, ...last].map((item) => {
+      const target = this.#root + item.path;
+      return { ...item, target, aside: asideOf(target) };
     });
     let at = '/';
+    const show = async (shown: typeof files) => {
+      for (const { path, target, aside } of shown) {
+        at = path;
+        fs.renameSync(aside, target);
+      }
+      await this.#directories.sync(...shown.map(({ target }) => dirname(target)));
+    };
+    const written = new Map<PutItem['content'], string>();
     try {
-      const writes = files.map(async ({ path, content, target, aside }) => {
+      const writes = files.map(async ({ path, content, alike, target, aside }) => {
         at = path;
         this.#directories.makeFor(target, path);
+        const same = alike ? written.get(content) : undefined;
+        if (same !== undefined && linkIfPossible(same, aside)) return;
+        if (alike) written.set(content, aside);
         await this.#write(aside, content, path, { durable: true, mode });
       });
       const failed = (await Promise.allSettled(writes)).find(({ status }) => status === 'rejected');
       if (failed?.status === 'rejected') throw failed.reason;
-      for (const { path, target, aside } of files) {
-        at = path;
-        fs.renameSync(aside, target);
-      }
+      await show(files.slice(0, items.length));
+      if (last.length > 0) await show(files.slice(items.length));
     } catch (error) {
       for (const { aside } of files) removeIfPossible(aside);
       throw translate(error, at);
     }
-    await this.#directories.sync(...files.map(({ target }) => dirname(target)));
   }
 
   /** As `LocalFiles.repeat`. */
@@ -191,6 +199,17 @@ export class FilePuts {
     } finally {
       fs.rmSync(lock, { force: true });
     }
+  }
+}
+
+/** Gives a file a second name; false where that can't be. */
+function linkIfPossible(from: string, to: string): boolean {
+  try {
+    fs.linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (UNLINKABLE.some((code) => isCode(error, code))) return false;
+    throw error;
   }
 }
 

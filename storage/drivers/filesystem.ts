@@ -59,7 +59,7 @@ export class FilesystemDriver implements StorageDriver {
       send: (path, range, out, begin) => this.#send(path, range, out, begin),
       filename: (path) => this.#at(path),
       link: (filename, path) => this.#link(filename, path),
-      putAll: (items) => this.#puts.putAll(items),
+      putAll: (items, last) => this.#puts.putAll(items, last),
       repeat: (from, to) => this.#puts.repeat(from, to),
       moveDirectory: (from, to, keep) => this.#moveDirectory(from, to, keep),
       prune: (path, top) => this.#prune(path, top),

@@ -34,6 +34,40 @@ describe('what only a local file system can do', () => {
     assert.deepEqual(readdirSync(join(root, 'some')), []);
   });
 
+  it('shows the last ones only after the others, and none of them when another fails', async () => {
+    const first = ['/turns/a', '/turns/b'].map((path) => ({ path, content: 'first' }));
+    const done = local.putAll?.(first, [{ path: '/turns/c', content: 'last' }]);
+    const seen = new Set<string>();
+    for (let over = false; !over; ) {
+      seen.add(['/turns/a', '/turns/b', '/turns/c'].map((path) => text(path) ?? '-').join());
+      over =
+        (await Promise.race([done, new Promise((turn) => setImmediate(turn, 'turn'))])) !== 'turn';
+    }
+    assert.ok(seen.has('first,first,-'), [...seen].join(' '));
+    assert.equal(text('/turns/c'), 'last');
+    await driver.put('/in-the-way', 'x');
+    const bad = [{ path: '/in-the-way/a', content: 'y' }];
+    await assert.rejects(async () => local.putAll?.(bad, [{ path: '/turns/c', content: 'lost' }]));
+    assert.equal(text('/turns/c'), 'last');
+    assert.deepEqual(readdirSync(join(root, 'turns')), ['a', 'b', 'c']);
+  });
+
+  it('makes one inode of what may be alike, and of nothing else', async () => {
+    const content = 'link';
+    await local.putAll?.(
+      [
+        { path: '/alike/a', content, alike: true },
+        { path: '/alike/b', content, alike: true },
+        { path: '/alike/c', content: 'other', alike: true },
+      ],
+      [{ path: '/alike/d', content }],
+    );
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => inode(`/alike/${name}`));
+    assert.equal(a, b);
+    assert.equal(new Set([a, c, d]).size, 3);
+    assert.deepEqual(['/alike/a', '/alike/b'].map(text), ['link', 'link']);
+  });
+
   it('makes a directory another one, and keeps one file of it', async () => {
     for (const name of ['data', 'startedat', 'lock']) await driver.put(`/from/${name}`, name);
     assert.equal(await local.moveDirectory?.('/from', '/deep/er/to', 'data'), true);
