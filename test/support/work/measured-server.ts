@@ -118,6 +118,8 @@ async function calm(measured: MeasuredServer<Heap>): Promise<Heap> {
 export async function startWeighed(storage: string, env: Record<string, string> = {}) {
   const options = [
     '--expose-gc',
+    // It collects when nothing happens for a while.
+    '--no-memory-reducer',
     `--max-semi-space-size=${YOUNG_MIB}`,
     `--min-semi-space-size=${YOUNG_MIB}`,
   ];
