@@ -79,10 +79,16 @@ export class S3Bucket {
   /** Throws an Error that says what to change when the bucket can't be used. */
   async check(): Promise<void> {
     const { sdk, client } = await this.#open();
+    const { bucket, endpoint = 'Amazon S3' } = this.#options;
     try {
-      await client.send(new sdk.HeadBucketCommand({ Bucket: this.#options.bucket }));
+      await client.send(new sdk.HeadBucketCommand({ Bucket: bucket }));
     } catch (error) {
-      throw unusable(error, this.#options.bucket);
+      const { name, message } = error as Error;
+      const why =
+        name === 'NotFound' ? 'it is not there' : [name, message].filter(Boolean).join(': ');
+      throw new Error(`the bucket ${bucket} of ${endpoint} can't be used: ${why}`, {
+        cause: error,
+      });
     }
   }
 
