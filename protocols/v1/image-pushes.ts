@@ -20,10 +20,9 @@ export function imagePushRoutes(router: Router, registry: Registry): void {
 /** Read raw: the payload sum covers these very bytes. */
 async function putJson(ctx: Context, registry: Registry): Promise<void> {
   const { id, reader, session } = await enterImage(ctx, registry, String(ctx.params.id), 'push');
-  const json = await readBody(ctx.req, registry.limits.jsonBytes);
-  parseImageJson(json, id);
+  const json = parseImageJson(await readBody(ctx.req, registry.limits.jsonBytes), id);
   requireListed(session, id);
-  await imagesOf(registry).putJson(id, json, reader, objectionTo(registry, json));
+  await imagesOf(registry).putJson(json, reader, objectionTo(registry, json.bytes));
   sendJson(ctx, 200, true);
 }
 
