@@ -35,6 +35,11 @@ export interface PutOptions {
    * look up to five seconds older than it is.
    */
   shared?: boolean;
+  /**
+   * What must have happened before anybody sees the new content, which is written and flushed meanwhile. When it fails
+   * nothing is stored, and `put` fails with its error.
+   */
+  after?: Promise<unknown>;
 }
 
 export interface PutItem {

@@ -19,10 +19,10 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *       _v1/schema1/<hex>                                            { tag, source } of a schema 1 form made for a tag
  *       _v1/records/<name>                                           properties, who pushed a tag
  *   docker/registry/v1/
- *     images/<hh>/<id>/json                                          image JSON, the bytes as sent
- *     images/<hh>/<id>/{ancestry,checksum}                           [id, parent, …]; what was computed on the way in
- *     images/<hh>/<id>/layer                                         { blob, size, … }, written last: the image is complete
- *     images/<hh>/<id>/staging/<claimant>/{json,data,received}      a push in progress, apart for each user
+ *     staging/<id>-<claimant>/{json,data,received,lock}              a push in progress, apart for each user
+ *     staging/<id>.import                                            who brings the image in
+ *     images/<hh>/<id>/image                                         a line { blob, size, …, ancestry, checksums }, then the image JSON as sent;
+ *                                                                    written last: the image is complete
  *     images/<hh>/<id>/claims/<claimant>                             users who proved that they have this very image
  *     images/<hh>/<id>/holders/<name with ~ for />                   repositories that hold the pushed image
  *     images/<hh>/<id>/readers/<name with ~ for />                   manifests there that give the virtual image
@@ -113,14 +113,19 @@ export const v1RepositoryRecord = (name: RepositoryName, record: string): string
   `${v1RepositoryRoot(name)}/records/${record}`;
 
 export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
-export const v1ImageFile = (
-  id: V1ImageId,
-  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock' | 'import',
-): string => `${v1ImageDirectory(id)}/${file}`;
-export const v1StagingRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/staging`;
-/** `claimant` is the name of a path segment: letters and digits only. */
+/** Its presence says that the pushed image is complete. */
+export const v1ImageRecord = (id: V1ImageId): string => `${v1ImageDirectory(id)}/image`;
+export const v1StagingRoot = `${V1}/staging`;
+/** Held while the image is brought in from an archive, a tree or upstream. */
+export const v1ImportLock = (id: V1ImageId): string => `${v1StagingRoot}/${id}.import`;
+/** `claimant` is part of a path segment: letters and digits only. */
 export const v1StagingDirectory = (id: V1ImageId, claimant: string): string =>
-  `${v1StagingRoot(id)}/${claimant}`;
+  `${v1StagingRoot}/${id}-${claimant}`;
+/** The image and the claimant of a staging directory, by its name. */
+export const v1Staged = (name: string): { id: string; claimant: string } => ({
+  id: name.slice(0, 64),
+  claimant: name.slice(65),
+});
 export const v1StagingFile = (
   id: V1ImageId,
   claimant: string,

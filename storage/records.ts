@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { FileStamp, StorageDriver } from './driver.ts';
+import type { FileStamp, PutOptions, StorageDriver } from './driver.ts';
 import { ConditionFailedError, ifFound } from './errors.ts';
 import { sameStamp, settled } from './links.ts';
 import { gather } from './listings.ts';
@@ -47,6 +47,22 @@ function parse<T>(text: string | undefined): T | undefined {
     return JSON.parse(text) as T;
   } catch {
     return undefined;
+  }
+}
+
+/** Gives whether it was put: false where something lies there already. */
+export async function putIfAbsent(
+  driver: StorageDriver,
+  path: string,
+  content: Uint8Array | string,
+  options: Omit<PutOptions, 'condition'> = {},
+): Promise<boolean> {
+  try {
+    await driver.put(path, content, { ...options, condition: 'absent' });
+    return true;
+  } catch (error) {
+    if (error instanceof ConditionFailedError) return false;
+    throw error;
   }
 }
 

@@ -10,10 +10,11 @@ import {
   bridgeRecord,
   diffBlob,
   v1ImageDirectory,
-  v1ImageFile,
+  v1ImageRecord,
   v1ImagesRoot,
   v1Kept,
   v1ReadersRoot,
+  v1Staged,
   v1StagingFile,
   v1StagingRoot,
 } from './paths.ts';
@@ -67,11 +68,11 @@ export class V1GarbageRoot implements GarbageRoot {
     for await (const shard of this.#driver.list(v1ImagesRoot)) {
       for await (const id of this.#driver.list(`${v1ImagesRoot}/${shard}`)) {
         if (!isImageId(id)) continue;
-        await this.#keepStaged(id);
         const found = await this.#look(id, marks);
         if (found) this.#found.set(id, found);
       }
     }
+    for await (const name of this.#driver.list(v1StagingRoot)) await this.#keepStaged(name);
   }
 
   async markLast(marks: Marks, options: MarkOptions): Promise<void> {
@@ -116,22 +117,22 @@ export class V1GarbageRoot implements GarbageRoot {
   }
 
   async #look(id: V1ImageId, marks: Marks): Promise<Found | undefined> {
-    const [layer, kept] = await Promise.all([
-      this.#read(v1ImageFile(id, 'layer')),
+    const [pushed, kept] = await Promise.all([
+      this.#read(v1ImageRecord(id), firstLine),
       this.#read(v1Kept(id)),
     ]);
-    if (!layer && !kept) return undefined;
+    if (!pushed && !kept) return undefined;
     const found: Found = {
-      pushed: layer && digestIn(layer.value, 'blob'),
+      pushed: pushed && digestIn(pushed.value, 'blob'),
       kept: kept && digestIn(member(kept.value, 'link'), 'blob'),
       parents: [],
-      modified: Math.max(layer?.modified ?? 0, kept?.modified ?? 0),
+      modified: Math.max(pushed?.modified ?? 0, kept?.modified ?? 0),
     };
-    if ((layer && !found.pushed) || (kept && !found.kept)) {
-      marks.keepEverything(`V1 image ${id}: its layer record is damaged; nothing is deleted`);
+    if ((pushed && !found.pushed) || (kept && !found.kept)) {
+      marks.keepEverything(`V1 image ${id}: its record is damaged; nothing is deleted`);
     }
-    const pushedOn = layer && (await this.#read(v1ImageFile(id, 'ancestry')));
-    for (const ancestry of [pushedOn?.value, kept && member(kept.value, 'ancestry')]) {
+    for (const record of [pushed, kept]) {
+      const ancestry = member(record?.value, 'ancestry');
       const parent: unknown = Array.isArray(ancestry) ? ancestry[1] : undefined;
       if (typeof parent === 'string' && isImageId(parent)) found.parents.push(parent);
     }
@@ -139,13 +140,13 @@ export class V1GarbageRoot implements GarbageRoot {
   }
 
   /** What is being pushed, and all that it is pushed on top of. */
-  async #keepStaged(id: V1ImageId): Promise<void> {
-    for await (const claimant of this.#driver.list(v1StagingRoot(id))) {
-      const bytes = await ifFound(this.#driver.get(v1StagingFile(id, claimant, 'json')));
-      const ancestry = bytes && parsed(bytes.subarray(0, Math.max(0, bytes.indexOf('\n'))));
-      if (!Array.isArray(ancestry)) continue;
-      for (const each of ancestry) if (typeof each === 'string') this.#live.add(each as V1ImageId);
-    }
+  async #keepStaged(name: string): Promise<void> {
+    const { id, claimant } = v1Staged(name);
+    if (!isImageId(id)) return;
+    const staged = await this.#read(v1StagingFile(id, claimant, 'json'), firstLine);
+    if (!Array.isArray(staged?.value)) return;
+    for (const each of staged.value)
+      if (typeof each === 'string') this.#live.add(each as V1ImageId);
   }
 
   /** An image and all below it. */
@@ -158,13 +159,21 @@ export class V1GarbageRoot implements GarbageRoot {
     }
   }
 
-  async #read(path: string): Promise<{ value: unknown; modified: number } | undefined> {
+  async #read(
+    path: string,
+    part = (bytes: Buffer) => bytes,
+  ): Promise<{ value: unknown; modified: number } | undefined> {
     const [info, bytes] = await Promise.all([
       ifFound(this.#driver.stat(path)),
       ifFound(this.#driver.get(path)),
     ]);
-    return info && bytes && { value: parsed(bytes), modified: info.modified };
+    return info && bytes && { value: parsed(part(bytes)), modified: info.modified };
   }
+}
+
+/** Records of images begin with a line of JSON; what follows is a client's. */
+function firstLine(bytes: Buffer): Buffer {
+  return bytes.subarray(0, Math.max(0, bytes.indexOf('\n')));
 }
 
 /** Undefined for a torn record. */

@@ -13,7 +13,7 @@ import {
   v1TagMemo,
   v1TagsRoot,
 } from './paths.ts';
-import { readRecord, updateRecord } from './records.ts';
+import { putIfAbsent, readRecord, updateRecord } from './records.ts';
 import type { Repository } from './repository.ts';
 import type { V1Reader } from './v1-images.ts';
 import type { V1View } from './v1-view.ts';
@@ -140,7 +140,8 @@ export class V1Tags {
     await updateRecord<V1ImageId[]>(driver, v1Members(this.#name), (current = []) => [
       ...new Set([...current, ...fresh]),
     ]);
-    for (const id of fresh) await driver.put(v1Holder(id, this.#name), '', { durable: false });
+    const options = { durable: false, shared: true };
+    for (const id of fresh) await putIfAbsent(driver, v1Holder(id, this.#name), '', options);
   }
 
   /** Takes back what `hold` noted, when the repository goes. */

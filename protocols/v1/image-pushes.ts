@@ -7,7 +7,7 @@ import type { V1Sums } from '../../storage/v1-store.ts';
 import { readBody } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { sendJson } from './json.ts';
-import { enterImage, imagesOf, report, requireListed } from './session.ts';
+import { enterImage, type ImageRequest, imagesOf, report, requireListed } from './session.ts';
 import { objectionTo } from './signals.ts';
 
 /** Writing images: JSON, then layer, then checksum (v1.md 1.6). */
@@ -72,6 +72,11 @@ async function putChecksum(ctx: Context, registry: Registry): Promise<void> {
   const request = await enterImage(ctx, registry, String(ctx.params.id), 'push');
   const sums = sumsOf(ctx);
   await imagesOf(registry).putChecksum(request.id, sums, request.reader);
+  if (registry.events.active !== false) await reportPush(ctx, registry, request);
+  sendJson(ctx, 200, true);
+}
+
+async function reportPush(ctx: Context, registry: Registry, request: ImageRequest): Promise<void> {
   const layer = (await registry.content.v1.find(request.id, request.reader))?.layer;
   report(ctx, registry, request, 'push', {
     imageId: request.id,
@@ -79,7 +84,6 @@ async function putChecksum(ctx: Context, registry: Registry): Promise<void> {
     ...(layer && { size: layer.size }),
     ...(layer?.blob && { digest: layer.blob }),
   });
-  sendJson(ctx, 200, true);
 }
 
 function sumsOf(ctx: Context): V1Sums {

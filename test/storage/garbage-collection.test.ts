@@ -339,12 +339,13 @@ describe('garbage collection of a tree in distribution’s layout', () => {
   describe('other roots', () => {
     const v1 = '/docker/registry/v1';
     const id = 'ab'.repeat(32);
-    const record = `${v1}/images/ab/${id}/layer`;
+    const record = `${v1}/images/ab/${id}/image`;
 
     it('keep the layers of V1 images', async () => {
       const layer = randomBlob();
       await tree.data(layer);
-      await driver.put(record, JSON.stringify({ blob: layer.digest, size: layer.size }));
+      const line = JSON.stringify({ blob: layer.digest, size: layer.size, ancestry: [id] });
+      await driver.put(record, `${line}\n{}`);
       const roots = [new V1GarbageRoot(driver)];
       await collect({ roots });
       assert.deepEqual(await stored(layer), [true]);
@@ -353,7 +354,7 @@ describe('garbage collection of a tree in distribution’s layout', () => {
     it('stop everything where a V1 record is damaged', async () => {
       const layer = randomBlob();
       await tree.data(layer);
-      await driver.put(record, '{"blob":');
+      await driver.put(record, '{"blob":\n');
       const report = await collect({ roots: [new V1GarbageRoot(driver)] });
       assert.equal(report.problems.length, 1);
       assert.deepEqual(await stored(layer), [true]);
