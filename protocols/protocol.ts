@@ -3,8 +3,8 @@ import type Router from '@koa/router';
 import type { RegistryError } from '../storage/errors.ts';
 import type { Answer, Incoming } from './answer.ts';
 
-/** Decides the answer to one GET or HEAD. Fails with a RegistryError. */
-export type Pull = (incoming: Incoming) => Promise<Answer>;
+/** Decides the answer to one request. Fails with a RegistryError. */
+export type Handler = (incoming: Incoming) => Promise<Answer>;
 
 /** One protocol: the paths it owns, its routes, and the form of its errors. `mount` in src/app.ts wires it in. */
 export interface Protocol {
@@ -20,10 +20,10 @@ export interface Protocol {
    */
   greet?(request: IncomingMessage): readonly string[];
   /**
-   * The requests that pulls are made of, which are nearly all: decided without the router, and where nothing else has
-   * to look at them, without Koa.
+   * The requests that pulls and pushes are made of, which are nearly all: decided without the router, and where nothing
+   * else has to look at them, without Koa.
    */
-  pulls?(path: string): Pull | undefined;
+  direct?(method: string, path: string): Handler | undefined;
   /** An error in the protocol's own form, with its own status. */
   renderError(request: IncomingMessage, error: RegistryError): Answer;
 }

@@ -1,15 +1,22 @@
 import type { RequestListener } from 'node:http';
 import Koa, { type Context } from 'koa';
-import { respond } from '../protocols/answer.ts';
+import { type Answer, respond } from '../protocols/answer.ts';
 import { imagesApi } from '../protocols/api/index.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { type Registry, registryError } from '../protocols/registry.ts';
 import { v1 } from '../protocols/v1/index.ts';
 import { v2 } from '../protocols/v2/index.ts';
 import { type CorsOptions, cors } from './cors.ts';
-import { DirectPulls } from './direct-pulls.ts';
+import { DirectAnswers } from './direct-answers.ts';
 import { Exchange, type Onlooker } from './exchange.ts';
-import { failureAnswer, greetingOf, owns, refuseAmbiguity } from './gate.ts';
+import {
+  directMethods,
+  failureAnswer,
+  greetingOf,
+  isWrite,
+  owns,
+  refuseAmbiguity,
+} from './gate.ts';
 import type { Guard } from './guard.ts';
 import { routePath, withoutPrefix } from './route-path.ts';
 import { distrustOthers } from './trusted-proxies.ts';
@@ -33,14 +40,14 @@ export interface AppOptions {
   direct?: boolean;
 }
 
-/** Everything that answers requests: one Koa app with both protocols, and the short way past it for pulls. */
+/** Everything that answers requests: one Koa app with both protocols, and the short way past it for pulls and pushes. */
 export function createHandler(registry: Registry, options: AppOptions): RequestListener {
   const { onlookers = [], guards = [] } = options;
   const protocols = protocolsOf(registry, options);
   const headers = Object.entries(options.headers ?? {});
   const answer = createApp(registry, protocols, options).callback();
   const isDirect = options.direct !== false && options.cors === undefined;
-  const direct = isDirect ? new DirectPulls(registry, protocols, guards, headers) : undefined;
+  const direct = isDirect ? new DirectAnswers(registry, protocols, guards, headers) : undefined;
   const distrust = distrustOthers(options.trustedProxies ?? ['*']);
   return (request, response) => {
     distrust?.(request);
@@ -123,14 +130,19 @@ function mount(protocol: Protocol, registry: Registry, guards: readonly Guard[])
         throw registryError('NAME_INVALID', `the path leads out of ${protocol.prefix}/`);
       }
       if (routed.kind === 'moved') return moved(ctx, `${prefix}${clean}${ctx.search}`);
-      const isRead = ctx.method === 'GET' || ctx.method === 'HEAD';
-      const pull = isRead ? protocol.pulls?.(clean) : undefined;
-      if (pull) return await respond(ctx, await pull(ctx));
-      (ctx as RoutedContext).newRouterPath = clean;
-      await routes(ctx, async () => noRoute(ctx));
-      if (!isRead) await registry.events.stored?.();
+      const handler = protocol.direct?.(ctx.method, clean);
+      let answer: Answer | undefined;
+      if (handler) answer = await handler(ctx);
+      else {
+        (ctx as RoutedContext).newRouterPath = clean;
+        await routes(ctx, async () => noRoute(ctx));
+      }
+      if (isWrite(ctx.req)) await registry.events.stored?.();
+      if (answer) await respond(ctx, answer);
     } catch (error) {
-      await respondToFailure(ctx, protocol, registry, error);
+      const isDirect = protocol.direct?.(ctx.method, clean) !== undefined;
+      const methods = () => (isDirect ? directMethods(protocol, clean) : allowedMethods(ctx));
+      await respondToFailure(ctx, failureAnswer(registry, protocol, ctx, error, methods));
     }
   };
 }
@@ -167,14 +179,7 @@ const OF_CONTENT = [
   'Last-Modified',
 ];
 
-async function respondToFailure(
-  ctx: Context,
-  protocol: Protocol,
-  registry: Registry,
-  error: unknown,
-): Promise<void> {
-  const answer = failureAnswer(registry, protocol, ctx, error);
-  if (answer.status === 405) answer.headers.push('Allow', methodsLeft(ctx, registry).join(', '));
+async function respondToFailure(ctx: Context, answer: Answer): Promise<void> {
   for (const header of OF_CONTENT) ctx.remove(header);
   if (ctx.res.headersSent) ctx.res.destroy();
   else await respond(ctx, answer);
@@ -184,12 +189,4 @@ async function respondToFailure(
 function allowedMethods(ctx: Context): string[] {
   const matched = (ctx as RoutedContext).matched ?? [];
   return [...new Set(matched.flatMap((layer) => layer.methods))];
-}
-
-/** What a 405 names (RFC 9110 section 15.5.6): not the method that it refuses, nor a write to a read-only registry. */
-function methodsLeft(ctx: Context, registry: Registry): string[] {
-  const reads = ['GET', 'HEAD'];
-  return allowedMethods(ctx).filter(
-    (method) => method !== ctx.method && (!registry.readOnly || reads.includes(method)),
-  );
 }

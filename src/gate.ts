@@ -10,6 +10,11 @@ export function owns({ prefix, alsoServes }: Protocol, path: string): boolean {
   return alsoServes?.includes(path) ?? false;
 }
 
+/** Whether a request may have changed something that events tell of. */
+export function isWrite({ method }: { method?: string | undefined }): boolean {
+  return method !== 'GET' && method !== 'HEAD';
+}
+
 /** The headers of every answer of the protocol. Throws what the protocol refuses this client with. */
 export function greetingOf(protocol: Protocol, request: IncomingMessage): readonly string[] {
   return protocol.greet?.(request) ?? [];
@@ -38,8 +43,36 @@ export function refuseAmbiguity(request: IncomingMessage): void {
   }
 }
 
-/** The answer to a request that failed; what is nobody's mistake but ours, or the disk's, is logged. */
+const METHODS = ['HEAD', 'GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
+/** The methods that the protocol answers on this path without its router. */
+export function directMethods(protocol: Protocol, path: string): string[] {
+  return METHODS.filter((method) => protocol.direct?.(method, path) !== undefined);
+}
+
+/**
+ * The answer to a request that failed; what is nobody's mistake but ours, or the disk's, is logged. `methods` gives all
+ * that the path has, of which a 405 names (RFC 9110 section 15.5.6) neither the one that it refuses, nor a write to a
+ * read-only registry.
+ */
 export function failureAnswer(
+  registry: Registry,
+  protocol: Protocol,
+  incoming: Incoming,
+  error: unknown,
+  methods: () => string[],
+): Answer {
+  const answer = renderFailure(registry, protocol, incoming, error);
+  if (answer.status === 405) {
+    const left = methods().filter(
+      (method) => method !== incoming.req.method && !(registry.readOnly && isWrite({ method })),
+    );
+    answer.headers.push('Allow', left.join(', '));
+  }
+  return answer;
+}
+
+function renderFailure(
   registry: Registry,
   protocol: Protocol,
   { req, state }: Incoming,

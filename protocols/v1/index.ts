@@ -1,12 +1,12 @@
 import Router from '@koa/router';
 import type { Protocol } from '../protocol.ts';
 import type { Registry } from '../registry.ts';
+import { direct } from './direct.ts';
 import { imageFileRoutes } from './image-files.ts';
 import { imagePushRoutes } from './image-pushes.ts';
 import { imageRoutes } from './images.ts';
 import { lingerBehind } from './lingering.ts';
 import { greeting, pingRoutes } from './ping.ts';
-import { pulls } from './pulls.ts';
 import { renderError } from './render-error.ts';
 import { indexRoutes, repositoryRoutes } from './repositories.ts';
 import { searchRoutes } from './search.ts';
@@ -39,7 +39,7 @@ export function v1(registry: Registry): Protocol {
     alsoServes: ['/_ping', '/_status', '/robots.txt', '/'],
     router,
     greet: () => greeted,
-    pulls: pulls(registry),
+    direct: direct(registry),
     renderError,
   };
 }

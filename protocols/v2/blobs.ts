@@ -1,23 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type Router from '@koa/router';
-import type { Context } from 'koa';
 import { type Digest, parseDigest } from '../../storage/digest.ts';
 import { internalLocation } from '../accel-redirect.ts';
-import { type Answer, type Incoming, respond } from '../answer.ts';
-import { blobBody, decideRange, matchesEtag, sendEmpty } from '../http.ts';
+import type { Answer, Incoming } from '../answer.ts';
+import { blobBody, decideRange, matchesEtag } from '../http.ts';
 import { RefusalError, type Registry, registryError } from '../registry.ts';
-import { enter, enterRepository, report } from './request.ts';
+import { enterRepository, report, routeTo } from './request.ts';
 
 /** Blobs never change, so a client may keep one for a year. */
 const CACHE_CONTROL = 'max-age=31536000';
 const OCTETS = 'application/octet-stream';
 
 export function blobRoutes(router: Router, registry: Registry): void {
-  router.get('/v2/*name/blobs/:digest', async (ctx) => {
-    const { name, digest } = ctx.params;
-    return respond(ctx, await pullBlob(ctx, registry, String(name), String(digest)));
-  });
-  router.delete('/v2/*name/blobs/:digest', (ctx) => deleteBlob(ctx, registry));
+  router.get('/v2/*name/blobs/:reference', routeTo(registry, pullBlob));
+  router.delete('/v2/*name/blobs/:reference', routeTo(registry, deleteBlob));
 }
 
 /** `GET` and `HEAD /v2/<name>/blobs/<digest>` (end-2), with ranges and conditions (v2.md 1.11). */
@@ -91,13 +87,18 @@ function unknownBlob(digest: Digest): never {
 }
 
 /** `DELETE /v2/<name>/blobs/<digest>` (end-10): takes the blob out of this repository only. */
-async function deleteBlob(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['delete']);
-  const digest = parseDigest(String(ctx.params.digest));
+export async function deleteBlob(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  wanted: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['delete']);
+  const digest = parseDigest(wanted);
   requireDeletion(registry);
   await request.repository.blobs.delete(digest);
-  report(ctx, registry, request, 'delete', { digest });
-  sendEmpty(ctx, 202);
+  report(incoming, registry, request, 'delete', { digest });
+  return { status: 202, headers: [], length: 0 };
 }
 
 /** Throws UNSUPPORTED when the operator has switched deletion off. */

@@ -4,8 +4,8 @@ import type { Registry } from '../registry.ts';
 import { baseRoutes, GREETING, greetNewEngines } from './base.ts';
 import { blobRoutes } from './blobs.ts';
 import { catalogRoutes } from './catalog.ts';
+import { direct } from './direct.ts';
 import { manifestRoutes } from './manifests.ts';
-import { pulls } from './pulls.ts';
 import { referrerRoutes } from './referrers.ts';
 import { renderError } from './render-error.ts';
 import { tagRoutes } from './tags.ts';
@@ -22,5 +22,5 @@ export function v2(registry: Registry): Protocol {
   tagRoutes(router, registry);
   referrerRoutes(router, registry);
   const greet = registry.v2?.hideFromOldEngines === false ? () => GREETING : greetNewEngines;
-  return { prefix: '/v2', router, cleanPaths: true, greet, pulls: pulls(registry), renderError };
+  return { prefix: '/v2', router, cleanPaths: true, greet, direct: direct(registry), renderError };
 }

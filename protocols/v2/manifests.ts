@@ -1,27 +1,24 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type Router from '@koa/router';
-import type { Context } from 'koa';
 import { algorithmOf, type Digest, digestOf, parseDigest } from '../../storage/digest.ts';
 import { type Descriptor, type Manifest, parseManifest } from '../../storage/manifest.ts';
 import { DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED } from '../../storage/media-types.ts';
 import { isTag, parseTag, type Tag } from '../../storage/names.ts';
-import { type Answer, answerWith, type Incoming, respond } from '../answer.ts';
-import { matchesEtag, queryValues, readBody, sendEmpty, urlFor } from '../http.ts';
+import { type Answer, answerWith, type Incoming } from '../answer.ts';
+import { matchesEtag, queryValues, readBody, urlFor } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { Accept } from './accept.ts';
 import { requireDeletion } from './blobs.ts';
 import { chooseForm, formByDigest } from './forms.ts';
-import { enter, enterRepository, type RepositoryRequest, report } from './request.ts';
+import { enterRepository, type RepositoryRequest, report, routeTo } from './request.ts';
 
 /** More tags in one request than any client needs (spec main, end-7b: at least ten must work). */
 const MAX_TAGS = 100;
 
 export function manifestRoutes(router: Router, registry: Registry): void {
-  router.get('/v2/*name/manifests/:reference', async (ctx) => {
-    const { name, reference } = ctx.params;
-    return respond(ctx, await pullManifest(ctx, registry, String(name), String(reference)));
-  });
-  router.put('/v2/*name/manifests/:reference', (ctx) => putManifest(ctx, registry));
-  router.delete('/v2/*name/manifests/:reference', (ctx) => deleteManifest(ctx, registry));
+  router.get('/v2/*name/manifests/:reference', routeTo(registry, pullManifest));
+  router.put('/v2/*name/manifests/:reference', routeTo(registry, putManifest));
+  router.delete('/v2/*name/manifests/:reference', routeTo(registry, deleteManifest));
 }
 
 type Reference = { digest: Digest; tag?: undefined } | { tag: Tag; digest?: undefined };
@@ -123,35 +120,41 @@ async function find(
 }
 
 /** `PUT /v2/<name>/manifests/<reference>` (end-7, v2.md 1.9): by tag, or by digest with `?tag=` for more tags. */
-async function putManifest(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['pull', 'push']);
-  const reference = parseReference(String(ctx.params.reference));
-  const tags = tagsToSet(ctx, reference);
+export async function putManifest(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  wanted: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['pull', 'push']);
+  const { headers } = incoming.req;
+  const reference = parseReference(wanted);
+  const tags = tagsToSet(incoming, reference);
   const { repository } = request;
-  const current = isConditional(ctx)
-    ? await checkPreconditions(ctx, request, reference)
-    : undefined;
-  const bytes = await readBody(ctx.req, registry.limits.manifestBytes);
-  const declared = ctx.get('content-type').split(';')[0]?.trim().toLowerCase() || undefined;
+  const conditional = isConditional(headers);
+  const current = conditional ? await checkPreconditions(headers, request, reference) : undefined;
+  const bytes = await readBody(incoming.req, registry.limits.manifestBytes);
+  const declared = headers['content-type']?.split(';')[0]?.trim().toLowerCase() || undefined;
   const manifest = await readManifest(registry, request, reference, bytes, declared);
   const { digest } = manifest.descriptor;
-  if (isConditional(ctx) && reference.tag !== undefined) {
+  if (conditional && reference.tag !== undefined) {
     await repository.putManifest(manifest, []);
     await repository.tags.swap(reference.tag, digest, current);
   } else {
     await repository.putManifest(manifest, tags);
   }
   for (const tag of tags.length > 0 ? tags : [undefined]) {
-    report(ctx, registry, request, 'push', manifest.descriptor, {
+    report(incoming, registry, request, 'push', manifest.descriptor, {
       ...(tag && { tag }),
       references: () => referencesOf(manifest),
     });
   }
-  ctx.set('Location', urlFor(ctx.req, registry.urls, `/v2/${repository.name}/manifests/${digest}`));
-  ctx.set('Docker-Content-Digest', digest);
-  if (manifest.subject) ctx.set('OCI-Subject', manifest.subject.digest);
-  if (reference.digest && tags.length > 0) ctx.set('OCI-Tag', tags.join(', '));
-  sendEmpty(ctx, 201);
+  const location = `/v2/${repository.name}/manifests/${digest}`;
+  const facts = ['Location', urlFor(incoming.req, registry.urls, location)];
+  facts.push('Docker-Content-Digest', digest);
+  if (manifest.subject) facts.push('OCI-Subject', manifest.subject.digest);
+  if (reference.digest && tags.length > 0) facts.push('OCI-Tag', tags.join(', '));
+  return { status: 201, headers: facts, length: 0 };
 }
 
 /** Parses what was pushed; schema 1 has its digest from the signed payload, everything else from the bytes. */
@@ -187,17 +190,17 @@ function checkDigest(reference: Reference, actual: Digest): void {
   );
 }
 
-function tagsToSet(ctx: Context, reference: Reference): Tag[] {
+function tagsToSet(incoming: Incoming, reference: Reference): Tag[] {
   if (reference.tag !== undefined) return [reference.tag];
-  const tags = queryValues(ctx, 'tag').map(parseTag);
+  const tags = queryValues(incoming, 'tag').map(parseTag);
   if (tags.length > MAX_TAGS) {
     throw registryError('TAG_INVALID', `at most ${MAX_TAGS} tags can be set in one request`);
   }
   return [...new Set(tags)];
 }
 
-function isConditional(ctx: Context): boolean {
-  return ctx.get('if-match') !== '' || ctx.get('if-none-match') !== '';
+function isConditional(headers: IncomingHttpHeaders): boolean {
+  return Boolean(headers['if-match'] || headers['if-none-match']);
 }
 
 /**
@@ -205,12 +208,11 @@ function isConditional(ctx: Context): boolean {
  * which is given back so that the tag can be swapped for exactly that. Throws PRECONDITION_FAILED.
  */
 async function checkPreconditions(
-  ctx: Context,
+  headers: IncomingHttpHeaders,
   { repository }: RepositoryRequest,
   reference: Reference,
 ): Promise<Digest | undefined> {
-  const ifMatch = ctx.get('if-match');
-  const ifNoneMatch = ctx.get('if-none-match');
+  const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = headers;
   const current =
     reference.tag !== undefined
       ? await repository.tags.resolve(reference.tag)
@@ -224,18 +226,23 @@ async function checkPreconditions(
 }
 
 /** `DELETE /v2/<name>/manifests/<reference>` (end-9): by tag only the tag goes, by digest the manifest and its tags. */
-async function deleteManifest(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['delete']);
-  const reference = parseReference(String(ctx.params.reference));
+export async function deleteManifest(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  wanted: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['delete']);
+  const reference = parseReference(wanted);
   requireDeletion(registry);
   const { repository } = request;
   if (reference.digest !== undefined) {
     await repository.deleteManifest(reference.digest);
-    report(ctx, registry, request, 'delete', { digest: reference.digest });
+    report(incoming, registry, request, 'delete', { digest: reference.digest });
   } else {
     const digest = await repository.tags.resolve(reference.tag);
     if (!(await repository.tags.delete(reference.tag))) await find(registry, request, reference);
-    report(ctx, registry, request, 'delete', digest ? { digest } : {}, { tag: reference.tag });
+    report(incoming, registry, request, 'delete', digest ? { digest } : {}, { tag: reference.tag });
   }
-  sendEmpty(ctx, 202);
+  return { status: 202, headers: [], length: 0 };
 }

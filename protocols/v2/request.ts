@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import type { Descriptor } from '../../storage/manifest.ts';
 import { parseRepositoryName } from '../../storage/names.ts';
 import type { Repository } from '../../storage/repository.ts';
-import type { Incoming } from '../answer.ts';
+import { type Answer, type Incoming, respond } from '../answer.ts';
 import { eventRequest } from '../event-request.ts';
 import {
   type Access,
@@ -18,6 +18,23 @@ import { openSession, RequestFacts } from '../request-facts.ts';
 export interface RepositoryRequest {
   repository: Repository;
   session: Session;
+}
+
+/** Decides the answer to a request to a repository; `reference` is the last segment of its path. */
+export type RepositoryHandler = (
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  reference: string,
+) => Promise<Answer>;
+
+/** A handler as a route, for paths and methods that come by way of the router. */
+export function routeTo(registry: Registry, handle: RepositoryHandler) {
+  return async (ctx: Context): Promise<void> => {
+    const { name, reference } = ctx.params;
+    const answer = await handle(ctx, registry, String(name), String(reference ?? ''));
+    return respond(ctx, answer);
+  };
 }
 
 /**

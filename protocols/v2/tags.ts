@@ -2,16 +2,14 @@ import type Router from '@koa/router';
 import type { Tag } from '../../storage/names.ts';
 import type { Repository } from '../../storage/repository.ts';
 import type { Page } from '../../storage/tags.ts';
-import { type Answer, answerWith, type Incoming, respond } from '../answer.ts';
+import { type Answer, answerWith, type Incoming } from '../answer.ts';
 import { jsonBytes, queryValue } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { nextPage, pageSize } from './paging.ts';
-import { enterRepository } from './request.ts';
+import { enterRepository, routeTo } from './request.ts';
 
 export function tagRoutes(router: Router, registry: Registry): void {
-  router.get('/v2/*name/tags/list', async (ctx) =>
-    respond(ctx, await pullTags(ctx, registry, String(ctx.params.name))),
-  );
+  router.get('/v2/*name/tags/list', routeTo(registry, pullTags));
 }
 
 /** `GET /v2/<name>/tags/list` (end-8): sorted, all of them unless `?n=` says otherwise. */

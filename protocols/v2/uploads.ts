@@ -1,5 +1,5 @@
+import type { IncomingMessage } from 'node:http';
 import type Router from '@koa/router';
-import type { Context } from 'koa';
 import {
   algorithmOf,
   type Digest,
@@ -9,7 +9,8 @@ import {
   isDigest,
   parseDigest,
 } from '../../storage/digest.ts';
-import { hasCode } from '../../storage/errors.ts';
+import { hasCode, type RegistryError } from '../../storage/errors.ts';
+import type { Descriptor } from '../../storage/manifest.ts';
 import {
   isRepositoryName,
   parseUploadId,
@@ -17,53 +18,76 @@ import {
   type UploadId,
 } from '../../storage/names.ts';
 import type { LinkedBlob } from '../../storage/repository-blobs.ts';
-import { queryValue, sendEmpty, urlFor } from '../http.ts';
-import { ChallengeError, type Registry, registryError } from '../registry.ts';
-import { authorize, enter, type RepositoryRequest, report } from './request.ts';
+import type { Answer, Incoming } from '../answer.ts';
+import { queryValue, urlFor } from '../http.ts';
+import { ChallengeError, RefusalError, type Registry, registryError } from '../registry.ts';
+import { authorize, enterRepository, type RepositoryRequest, report, routeTo } from './request.ts';
 
 const OCTETS = 'application/octet-stream';
 
 /** The upload endpoints (end-4 to end-6, end-11, end-13, end-14; v2.md 1.12). */
 export function uploadRoutes(router: Router, registry: Registry): void {
-  router.post('/v2/*name/blobs/uploads/', (ctx) => startUpload(ctx, registry));
-  router.post('/v2/*name/blobs/uploads', (ctx) => startUpload(ctx, registry));
-  router.get('/v2/*name/blobs/uploads/', () => {
-    throw registryError('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
-  });
-  router.get('/v2/*name/blobs/uploads/:id', (ctx) => uploadStatus(ctx, registry));
-  router.patch('/v2/*name/blobs/uploads/:id', (ctx) => uploadPart(ctx, registry));
-  router.put('/v2/*name/blobs/uploads/:id', (ctx) => finishUpload(ctx, registry));
-  router.delete('/v2/*name/blobs/uploads/:id', (ctx) => cancelUpload(ctx, registry));
+  router.post('/v2/*name/blobs/uploads/', routeTo(registry, startUpload));
+  router.post('/v2/*name/blobs/uploads', routeTo(registry, startUpload));
+  router.get('/v2/*name/blobs/uploads/', routeTo(registry, noUpload));
+  router.get('/v2/*name/blobs/uploads/:reference', routeTo(registry, uploadStatus));
+  router.patch('/v2/*name/blobs/uploads/:reference', routeTo(registry, uploadPart));
+  router.put('/v2/*name/blobs/uploads/:reference', routeTo(registry, finishUpload));
+  router.delete('/v2/*name/blobs/uploads/:reference', routeTo(registry, cancelUpload));
 }
 
-async function startUpload(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enterWithSource(ctx, registry);
-  const mount = queryValue(ctx, 'mount');
-  if (mount !== undefined && (await mountBlob(ctx, registry, request, mount))) return;
-  const { uploads } = request.repository;
-  const text = queryValue(ctx, 'digest');
-  const digest = text === undefined ? undefined : parseDigest(text);
-  if (digest !== undefined && (hasBody(ctx) || isOfNothing(digest))) {
-    const blob = await uploads.receive(digest, ctx.req);
-    return sendStored(ctx, registry, request, blob.digest, blob.size);
+/** `POST /v2/<name>/blobs/uploads/`: a mount, a whole blob at once, or the beginning of an upload. */
+export async function startUpload(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+): Promise<Answer> {
+  const { req } = incoming;
+  const mount = queryValue(incoming, 'mount');
+  const from = queryValue(incoming, 'from');
+  const request = await enterWithSource(incoming, registry, name, { mount, from });
+  if (mount !== undefined) {
+    const mounted = await mountBlob(incoming, registry, request, { mount, from });
+    if (mounted) return mounted;
   }
-  const id = await uploads.start(wantedAlgorithm(ctx) ?? (digest && algorithmOf(digest)));
-  sendState(ctx, registry, request, id, 0, 202);
+  const { uploads } = request.repository;
+  const text = queryValue(incoming, 'digest');
+  const digest = text === undefined ? undefined : parseDigest(text);
+  if (digest !== undefined && (hasBody(req) || isOfNothing(digest))) {
+    const blob = await uploads.receive(digest, req);
+    return storedAnswer(incoming, registry, request, blob);
+  }
+  const algorithm = wantedAlgorithm(queryValue(incoming, 'digest-algorithm'));
+  const id = await uploads.start(algorithm ?? (digest && algorithmOf(digest)));
+  return stateAnswer(incoming, registry, request, { id, size: 0, status: 202 });
+}
+
+/** What an upload without an id is. Throws BLOB_UPLOAD_UNKNOWN. */
+export async function noUpload(): Promise<Answer> {
+  throw registryError('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
+}
+
+interface MountQuery {
+  mount: string | undefined;
+  from: string | undefined;
 }
 
 /**
  * A mount needs push here and pull at its source. Only the first is demanded, since a mount that is not allowed
  * becomes an upload; but a client that has to log in anyway is told of both, so that its token covers both.
  */
-async function enterWithSource(ctx: Context, registry: Registry): Promise<RepositoryRequest> {
+async function enterWithSource(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  { mount, from }: MountQuery,
+): Promise<RepositoryRequest> {
   try {
-    return await enter(ctx, registry, ['pull', 'push']);
+    return await enterRepository(incoming, registry, name, ['pull', 'push']);
   } catch (error) {
-    const from = queryValue(ctx, 'from');
-    const name = String(ctx.params.name);
     if (!(error instanceof ChallengeError) || from === undefined) throw error;
-    if (isRepositoryName(from) && from !== name && queryValue(ctx, 'mount') !== undefined) {
-      await authorize(ctx, registry, [
+    if (isRepositoryName(from) && from !== name && mount !== undefined) {
+      await authorize(incoming, registry, [
         { type: 'repository', name, action: 'pull' },
         { type: 'repository', name, action: 'push' },
         { type: 'repository', name: from, action: 'pull' },
@@ -73,8 +97,8 @@ async function enterWithSource(ctx: Context, registry: Registry): Promise<Reposi
   }
 }
 
-function hasBody(ctx: Context): boolean {
-  return ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length')) > 0;
+function hasBody({ headers }: IncomingMessage): boolean {
+  return Boolean(headers['transfer-encoding']) || Number(headers['content-length']) > 0;
 }
 
 function isOfNothing(digest: Digest): boolean {
@@ -82,8 +106,7 @@ function isOfNothing(digest: Digest): boolean {
 }
 
 /** `?digest-algorithm=` (spec main, end-4c) lets the registry hash with the right algorithm from the start. */
-function wantedAlgorithm(ctx: Context): DigestAlgorithm | undefined {
-  const text = queryValue(ctx, 'digest-algorithm');
+function wantedAlgorithm(text: string | undefined): DigestAlgorithm | undefined {
   if (text === undefined) return undefined;
   if (isAlgorithm(text)) return text;
   throw registryError('DIGEST_INVALID', 'digest-algorithm must be sha256 or sha512', {
@@ -91,16 +114,15 @@ function wantedAlgorithm(ctx: Context): DigestAlgorithm | undefined {
   });
 }
 
-/** End-11. False where the mount is not possible and an ordinary upload begins instead. */
+/** End-11. Undefined where the mount is not possible and an ordinary upload begins instead. */
 async function mountBlob(
-  ctx: Context,
+  incoming: Incoming,
   registry: Registry,
   request: RepositoryRequest,
-  mount: string,
-): Promise<boolean> {
-  if (!isDigest(mount)) return false;
+  { mount, from }: { mount: string; from: string | undefined },
+): Promise<Answer | undefined> {
+  if (!isDigest(mount)) return undefined;
   const { repository, session } = request;
-  const from = queryValue(ctx, 'from');
   let blob: LinkedBlob | undefined;
   if (from === undefined) {
     blob = await mountFromAnywhere(registry, request, mount);
@@ -110,13 +132,10 @@ async function mountBlob(
   ) {
     blob = await repository.mount(mount, registry.content.repository(from));
   }
-  if (!blob) return false;
+  if (!blob) return undefined;
   const target = { mediaType: OCTETS, digest: mount, size: blob.size };
-  report(ctx, registry, request, 'mount', target, from ? { fromRepository: from } : {});
-  ctx.set('Location', urlFor(ctx.req, registry.urls, `/v2/${repository.name}/blobs/${mount}`));
-  ctx.set('Docker-Content-Digest', mount);
-  sendEmpty(ctx, 201);
-  return true;
+  report(incoming, registry, request, 'mount', target, from ? { fromRepository: from } : {});
+  return blobAnswer(incoming, registry, request, mount);
 }
 
 /** A mount without `from` must not tell a session of blobs that it could not pull from any repository. */
@@ -142,50 +161,76 @@ async function mountFromAnywhere(
   return undefined;
 }
 
-async function uploadStatus(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['pull']);
-  const id = parseUploadId(String(ctx.params.id));
-  sendState(ctx, registry, request, id, await request.repository.uploads.offset(id), 204);
+/** Where an upload stands (end-13). */
+export async function uploadStatus(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  uploadId: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['pull']);
+  const id = parseUploadId(uploadId);
+  const size = await request.repository.uploads.offset(id);
+  return stateAnswer(incoming, registry, request, { id, size, status: 204 });
 }
 
-async function uploadPart(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['pull', 'push']);
-  const id = parseUploadId(String(ctx.params.id));
-  const size = await withState(ctx, registry, request, id, () =>
-    request.repository.uploads.append(id, ctx.req, contentRange(ctx)),
+/** Adds a part to an upload (end-5). */
+export async function uploadPart(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  uploadId: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['pull', 'push']);
+  const id = parseUploadId(uploadId);
+  const { req } = incoming;
+  const size = await withState(incoming, registry, request, id, () =>
+    request.repository.uploads.append(id, req, contentRange(req)),
   );
-  sendState(ctx, registry, request, id, size, 202);
+  return stateAnswer(incoming, registry, request, { id, size, status: 202 });
 }
 
-async function finishUpload(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['pull', 'push']);
-  const id = parseUploadId(String(ctx.params.id));
-  const text = queryValue(ctx, 'digest');
+/** Ends an upload, with its last part or its only one (end-6). */
+export async function finishUpload(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  uploadId: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['pull', 'push']);
+  const id = parseUploadId(uploadId);
+  const { req } = incoming;
+  const text = queryValue(incoming, 'digest');
   if (text === undefined) {
     throw registryError('DIGEST_INVALID', 'digest missing: add ?digest=<algorithm>:<hex>');
   }
   const digest = parseDigest(text);
-  const last = hasBody(ctx) ? ctx.req : undefined;
-  const blob = await withState(ctx, registry, request, id, () =>
-    request.repository.uploads.finish(id, digest, last, contentRange(ctx)),
+  const last = hasBody(req) ? req : undefined;
+  const blob = await withState(incoming, registry, request, id, () =>
+    request.repository.uploads.finish(id, digest, last, contentRange(req)),
   );
-  sendStored(ctx, registry, request, blob.digest, blob.size);
+  return storedAnswer(incoming, registry, request, blob);
 }
 
-async function cancelUpload(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enter(ctx, registry, ['pull', 'push']);
-  const id = parseUploadId(String(ctx.params.id));
+/** Ends an upload and drops its bytes (end-14). */
+export async function cancelUpload(
+  incoming: Incoming,
+  registry: Registry,
+  name: string,
+  uploadId: string,
+): Promise<Answer> {
+  const request = await enterRepository(incoming, registry, name, ['pull', 'push']);
+  const id = parseUploadId(uploadId);
   await request.repository.uploads.cancel(id);
-  ctx.set('Docker-Upload-UUID', id);
-  sendEmpty(ctx, 204);
+  return { status: 204, headers: ['Docker-Upload-UUID', id] };
 }
 
 /**
  * Where this part begins, by its Content-Range (`<start>-<end>`, both inclusive; `bytes a-b/n` is understood too).
  * Throws RANGE_INVALID or SIZE_INVALID.
  */
-function contentRange(ctx: Context): number | undefined {
-  const header = ctx.get('content-range');
+function contentRange({ headers }: IncomingMessage): number | undefined {
+  const header = headers['content-range'] ?? '';
   if (header === '') return undefined;
   const match = /^(?:bytes[ =])?(\d+)-(\d+)(?:\/(?:\d+|\*))?$/.exec(header.trim());
   if (!match) {
@@ -193,7 +238,7 @@ function contentRange(ctx: Context): number | undefined {
   }
   const start = Number(match[1]);
   const end = Number(match[2]);
-  const length = ctx.get('content-length');
+  const length = headers['content-length'] ?? '';
   if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end)) {
     throw registryError('RANGE_INVALID', 'Content-Range lies beyond any blob');
   }
@@ -213,7 +258,7 @@ const RESUMABLE = ['RANGE_INVALID', 'SIZE_INVALID', 'UPLOAD_BUSY'] as const;
 
 /** A refused part leaves the upload alive, and the refusal says where it stands (OCI "Pushing a blob in chunks"). */
 async function withState<T>(
-  ctx: Context,
+  incoming: Incoming,
   registry: Registry,
   request: RepositoryRequest,
   id: UploadId,
@@ -222,49 +267,56 @@ async function withState<T>(
   try {
     return await work();
   } catch (error) {
-    if (RESUMABLE.some((code) => hasCode(error, code))) {
-      setState(ctx, registry, request, id, await request.repository.uploads.offset(id));
-    }
-    throw error;
+    const code = RESUMABLE.find((each) => hasCode(error, each));
+    if (code === undefined) throw error;
+    const { message, detail } = error as RegistryError;
+    const size = await request.repository.uploads.offset(id);
+    throw new RefusalError(code, message, stateOf(incoming, registry, request, id, size), detail);
   }
 }
 
-function sendState(
-  ctx: Context,
+function stateAnswer(
+  incoming: Incoming,
   registry: Registry,
   request: RepositoryRequest,
-  id: UploadId,
-  size: number,
-  status: number,
-): void {
-  setState(ctx, registry, request, id, size);
-  sendEmpty(ctx, status);
+  { id, size, status }: { id: UploadId; size: number; status: 202 | 204 },
+): Answer {
+  const headers = Object.entries(stateOf(incoming, registry, request, id, size)).flat();
+  return status === 204 ? { status, headers } : { status, headers, length: 0 };
 }
 
-function setState(
-  ctx: Context,
-  registry: Registry,
+function stateOf(
+  { req }: Incoming,
+  { urls }: Registry,
   { repository }: RepositoryRequest,
   id: UploadId,
   size: number,
-): void {
-  const path = `/v2/${repository.name}/blobs/uploads/${id}`;
-  ctx.set('Location', urlFor(ctx.req, registry.urls, path));
-  // Go's client fails without the header, and on an end before the start: nothing received is 0-0 as well.
-  ctx.set('Range', `0-${Math.max(size - 1, 0)}`);
-  ctx.set('Docker-Upload-UUID', id);
+): Record<string, string> {
+  return {
+    Location: urlFor(req, urls, `/v2/${repository.name}/blobs/uploads/${id}`),
+    // Go's client fails without the header, and on an end before the start: nothing received is 0-0 as well.
+    Range: `0-${Math.max(size - 1, 0)}`,
+    'Docker-Upload-UUID': id,
+  };
 }
 
-function sendStored(
-  ctx: Context,
+function storedAnswer(
+  incoming: Incoming,
   registry: Registry,
   request: RepositoryRequest,
+  blob: Descriptor,
+): Answer {
+  report(incoming, registry, request, 'push', blob);
+  return blobAnswer(incoming, registry, request, blob.digest);
+}
+
+function blobAnswer(
+  { req }: Incoming,
+  { urls }: Registry,
+  { repository }: RepositoryRequest,
   digest: Digest,
-  size: number,
-): void {
-  report(ctx, registry, request, 'push', { mediaType: OCTETS, digest, size });
-  const path = `/v2/${request.repository.name}/blobs/${digest}`;
-  ctx.set('Location', urlFor(ctx.req, registry.urls, path));
-  ctx.set('Docker-Content-Digest', digest);
-  sendEmpty(ctx, 201);
+): Answer {
+  const location = urlFor(req, urls, `/v2/${repository.name}/blobs/${digest}`);
+  const headers = ['Location', location, 'Docker-Content-Digest', digest];
+  return { status: 201, headers, length: 0 };
 }

@@ -1,16 +1,24 @@
 import { type Answer, sendAnswer } from '../protocols/answer.ts';
-import type { Protocol, Pull } from '../protocols/protocol.ts';
+import type { Handler, Protocol } from '../protocols/protocol.ts';
 import type { Registry } from '../protocols/registry.ts';
 import type { Exchange } from './exchange.ts';
-import { failureAnswer, greetingOf, owns, refuseAmbiguity } from './gate.ts';
+import {
+  directMethods,
+  failureAnswer,
+  greetingOf,
+  isWrite,
+  owns,
+  refuseAmbiguity,
+} from './gate.ts';
 import type { Guard } from './guard.ts';
 import { isPlain, withoutPrefix } from './route-path.ts';
 
 /**
- * Answers the requests that pulls are made of, which are nearly all, straight from the server: the same answers as by
- * way of Koa, for a third of the work. Everything else, and every path that has to be looked at twice, is Koa's.
+ * Answers the requests that pulls and pushes are made of, which are nearly all, straight from the server: the same
+ * answers as by way of Koa, for a third of the work. Everything else, and every path that has to be looked at twice, is
+ * Koa's.
  */
-export class DirectPulls {
+export class DirectAnswers {
   readonly #registry: Registry;
   readonly #protocols: readonly Protocol[];
   readonly #guards: readonly Guard[];
@@ -24,25 +32,29 @@ export class DirectPulls {
     headers: readonly [string, string[]][],
   ) {
     this.#registry = registry;
-    this.#protocols = protocols.filter(({ pulls }) => pulls !== undefined);
+    this.#protocols = protocols.filter(({ direct }) => direct !== undefined);
     this.#guards = guards;
     this.#headers = headers;
   }
 
   /** Gives whether the request was taken. */
   take(exchange: Exchange): boolean {
-    const { method, url = '' } = exchange.req;
-    if (method !== 'GET' && method !== 'HEAD') return false;
+    const { method = '', url = '' } = exchange.req;
     const path = withoutPrefix(withoutQuery(url), this.#registry.urls.prefix);
     if (path === undefined || !isPlain(path)) return false;
     const protocol = this.#protocols.find((each) => owns(each, path));
-    const pull = protocol?.pulls?.(path);
-    if (protocol === undefined || pull === undefined) return false;
-    void this.#answer(exchange, protocol, pull);
+    const handler = protocol?.direct?.(method, path);
+    if (protocol === undefined || handler === undefined) return false;
+    void this.#answer(exchange, protocol, path, handler);
     return true;
   }
 
-  async #answer(exchange: Exchange, protocol: Protocol, pull: Pull): Promise<void> {
+  async #answer(
+    exchange: Exchange,
+    protocol: Protocol,
+    path: string,
+    handler: Handler,
+  ): Promise<void> {
     const { req } = exchange;
     let greeting: readonly string[] = [];
     try {
@@ -52,9 +64,12 @@ export class DirectPulls {
       }
       greeting = greetingOf(protocol, req);
       refuseAmbiguity(req);
-      await this.#send(exchange, greeting, await pull(exchange));
+      const answer = await handler(exchange);
+      if (isWrite(req)) await this.#registry.events.stored?.();
+      await this.#send(exchange, greeting, answer);
     } catch (error) {
-      const answer = failureAnswer(this.#registry, protocol, exchange, error);
+      const methods = () => directMethods(protocol, path);
+      const answer = failureAnswer(this.#registry, protocol, exchange, error, methods);
       if (exchange.res.headersSent) exchange.res.destroy();
       else void this.#send(exchange, greeting, answer);
     }

@@ -12,7 +12,12 @@ interface Seen {
   body: string;
 }
 
-function ask(url: string, method: string, headers: Record<string, string>): Promise<Seen> {
+function ask(
+  url: string,
+  method: string,
+  headers: Record<string, string>,
+  content?: string | Buffer,
+): Promise<Seen> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(url, { method, headers }, (response) => {
       const chunks: Buffer[] = [];
@@ -25,7 +30,7 @@ function ask(url: string, method: string, headers: Record<string, string>): Prom
       response.on('error', reject);
     });
     request.on('error', reject);
-    request.end();
+    request.end(content);
   });
 }
 
@@ -97,7 +102,95 @@ const HEADERS: Record<string, string>[] = [
   { Host: '' },
 ];
 
-describe('pulls past Koa', () => {
+interface Step {
+  method: string;
+  /** Below the repository; `UPLOAD` stands for the upload that was begun last. */
+  path: string;
+  headers?: Record<string, string>;
+  content?: string | Buffer;
+  status: number;
+}
+
+const OCTETS = { 'Content-Type': 'application/octet-stream' };
+const TYPED = { 'Content-Type': OCI_MANIFEST };
+const sentAt = (start: number, bytes: number) => ({
+  ...OCTETS,
+  'Content-Range': `${start}-${start + bytes - 1}`,
+});
+
+/** A push, and what can be wrong with one. */
+const STEPS: Step[] = [
+  { method: 'POST', path: '/blobs/uploads/', status: 202 },
+  { method: 'PATCH', path: 'UPLOAD', headers: sentAt(0, 5), content: 'first', status: 202 },
+  { method: 'PATCH', path: 'UPLOAD', headers: sentAt(9, 5), content: 'wrong', status: 416 },
+  { method: 'PATCH', path: 'UPLOAD', headers: sentAt(5, 9), content: 'short', status: 400 },
+  { method: 'GET', path: 'UPLOAD', status: 204 },
+  { method: 'PUT', path: 'UPLOAD', status: 400 },
+  { method: 'POST', path: 'UPLOAD', status: 405 },
+  { method: 'PUT', path: `UPLOAD?digest=${digestOf('first')}`, status: 201 },
+  { method: 'GET', path: 'UPLOAD', status: 404 },
+  { method: 'POST', path: '/blobs/uploads', status: 202 },
+  { method: 'PUT', path: `UPLOAD?digest=${digestOf('other')}`, content: 'bytes', status: 400 },
+  { method: 'POST', path: '/blobs/uploads/?digest-algorithm=sha512', status: 202 },
+  { method: 'DELETE', path: 'UPLOAD', status: 204 },
+  { method: 'POST', path: '/blobs/uploads/?digest-algorithm=md5', status: 400 },
+  { method: 'POST', path: `/blobs/uploads/?digest=${missing}`, content: 'not that', status: 400 },
+  { method: 'PUT', path: '/blobs/uploads/', status: 405 },
+  { method: 'PATCH', path: '/blobs/uploads/not-an-id', content: 'x', status: 404 },
+  {
+    method: 'POST',
+    path: `/blobs/uploads/?mount=${digestOf(big)}&from=library/app`,
+    status: 201,
+  },
+  { method: 'POST', path: `/blobs/uploads/?mount=${missing}&from=library/app`, status: 202 },
+  { method: 'PUT', path: '/manifests/v1', headers: TYPED, content: manifest, status: 400 },
+  { method: 'POST', path: `/blobs/uploads/?mount=${digestOf(config)}`, status: 201 },
+  { method: 'PUT', path: '/manifests/v1', headers: TYPED, content: manifest, status: 201 },
+  { method: 'PUT', path: '/manifests/v1', headers: TYPED, content: '{', status: 400 },
+  { method: 'PUT', path: '/manifests/-v1', headers: TYPED, content: manifest, status: 400 },
+  {
+    method: 'PUT',
+    path: '/manifests/v1',
+    headers: { ...TYPED, 'If-None-Match': '*' },
+    content: manifest,
+    status: 412,
+  },
+  {
+    method: 'PUT',
+    path: `/manifests/${reference}?tag=v2&tag=v3`,
+    headers: TYPED,
+    content: manifest,
+    status: 201,
+  },
+  { method: 'POST', path: '/manifests/v1', status: 405 },
+  { method: 'DELETE', path: '/manifests/v2', status: 202 },
+  { method: 'DELETE', path: '/manifests/v2', status: 404 },
+  { method: 'DELETE', path: `/blobs/${digestOf(big)}`, status: 202 },
+  { method: 'DELETE', path: `/blobs/${digestOf(big)}`, status: 404 },
+  { method: 'DELETE', path: '/blobs/sha256:short', status: 400 },
+];
+
+/** All steps in a repository of its own, with what must differ between two servers left out. */
+async function pushed(server: RunningServer, name: string): Promise<[Step, Seen][]> {
+  const seen: [Step, Seen][] = [];
+  let upload = '';
+  for (const step of STEPS) {
+    const { method, path, headers = {}, content } = step;
+    const target = path.replace('UPLOAD', upload);
+    const answer = await ask(`${server.url}/v2/${name}${target}`, method, headers, content);
+    const id = answer.headers['docker-upload-uuid'];
+    if (method === 'POST' && typeof id === 'string') upload = `/blobs/uploads/${id}`;
+    const text = JSON.stringify(answer)
+      .replaceAll(upload || '\0', 'UPLOAD')
+      .replaceAll(upload.slice(upload.lastIndexOf('/') + 1) || '\0', 'ID')
+      .replaceAll(server.url, '')
+      .replaceAll(name, 'NAME');
+    seen.push([step, JSON.parse(text) as Seen]);
+  }
+  return seen;
+}
+
+describe('answers past Koa', () => {
   let direct: RunningServer;
   let byKoa: RunningServer;
   before(async () => {
@@ -147,4 +240,15 @@ describe('pulls past Koa', () => {
       });
     }
   }
+
+  it('takes pushes, and refuses what is wrong with them, as by Koa', async () => {
+    const one = await pushed(direct, 'past/koa');
+    const other = await pushed(byKoa, 'over/koa');
+    for (const [at, [step, answer]] of one.entries()) {
+      const about = `${step.method} ${step.path}: ${answer.body}`;
+      assert.equal(answer.status, step.status, about);
+      assert.deepEqual(answer, other[at]?.[1], about);
+      assert.equal(answer.headers['x-content-type-options'], 'nosniff', about);
+    }
+  });
 });
