@@ -79,7 +79,10 @@ export class ExplicitImages {
     const line: ImageLine = { ...layer, ancestry, checksums };
     const record = Buffer.concat([Buffer.from(`${JSON.stringify(line)}\n`), json]);
     const path = v1ImageRecord(id);
-    await this.#driver.put(path, record, { condition: 'absent', ...(after && { after }) });
+    await this.#driver.put(path, record, {
+      condition: 'absent',
+      ...(after !== undefined && { after }),
+    });
     this.#cache.set(id, { image, stamp: this.#driver.local?.stamp(path), record });
   }
 }

@@ -370,7 +370,7 @@ export class V1Pushes {
   /** Notes that the user has this very image, which shows once it is stored. */
   async #claim(id: V1ImageId, claimant: string, stored: Promise<void> | undefined): Promise<void> {
     const path = v1Claim(id, segment(claimant));
-    await putIfAbsent(this.#driver, path, '', stored ? { after: stored } : {});
+    await putIfAbsent(this.#driver, path, '', stored === undefined ? {} : { after: stored });
   }
 
   async #adopt(id: V1ImageId, claimant: string, received: Received): Promise<void> {

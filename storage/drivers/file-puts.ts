@@ -39,7 +39,7 @@ export class FilePuts {
     if (condition === 'absent' && durable) {
       return this.#putOne(path, content, { absent: true, durable, mode, after });
     }
-    if (after) await after;
+    if (after !== undefined) await after;
     if (typeof condition === 'object') {
       return this.#swap(path, content, condition.unchanged, { durable, secret });
     }
@@ -79,7 +79,7 @@ export class FilePuts {
       await this.#write(aside, content, path, { durable, mode });
     };
     try {
-      await allSettled(after ? [write(), after] : [write()]);
+      await allSettled(after === undefined ? [write()] : [write(), after]);
       if (absent) {
         fs.linkSync(aside, target);
         fs.unlinkSync(aside);
