@@ -2,10 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type Router from '@koa/router';
 import { type Digest, parseDigest } from '../../storage/digest.ts';
 import { internalLocation } from '../accel-redirect.ts';
-import type { Answer, Incoming } from '../answer.ts';
 import { blobBody, decideRange, matchesEtag } from '../http.ts';
 import { RefusalError, type Registry, registryError } from '../registry.ts';
-import { enterRepository, report, routeTo } from './request.ts';
+import { onRepository, report, routeTo } from './request.ts';
 
 /** Blobs never change, so a client may keep one for a year. */
 const CACHE_CONTROL = 'max-age=31536000';
@@ -17,14 +16,9 @@ export function blobRoutes(router: Router, registry: Registry): void {
 }
 
 /** `GET` and `HEAD /v2/<name>/blobs/<digest>` (end-2), with ranges and conditions (v2.md 1.11). */
-export async function pullBlob(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  wanted: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['pull']);
-  const digest = parseDigest(wanted);
+export const pullBlob = onRepository(['pull'], async (request) => {
+  const { incoming, registry } = request;
+  const digest = parseDigest(request.reference);
   const { method = '', headers } = incoming.req;
   const found = request.repository.blobs.find(digest);
   const blob = (found instanceof Promise ? await found : found) ?? unknownBlob(digest);
@@ -45,7 +39,7 @@ export async function pullBlob(
   const ifNoneMatch = headers['if-none-match'];
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return { status: 304, headers: facts };
 
-  report(incoming, registry, request, 'pull', { mediaType: OCTETS, digest, size });
+  report(request, 'pull', { mediaType: OCTETS, digest, size });
   const { blobs } = registry.content;
   const elsewhere = blobs.redirects ? await blobs.redirectUrl(canonical, method) : undefined;
   if (elsewhere) return { status: 307, headers: [...facts, 'Location', elsewhere.href], length: 0 };
@@ -65,7 +59,7 @@ export async function pullBlob(
     length: range === undefined ? size : range.end - range.start + 1,
     ...(method === 'GET' && { body: await blobBody(blobs, canonical, size, range) }),
   };
-}
+});
 
 /** The part that is asked for; undefined for the whole. Throws RANGE_INVALID. */
 function rangeOf(headers: IncomingHttpHeaders, digest: Digest, size: number) {
@@ -87,19 +81,13 @@ function unknownBlob(digest: Digest): never {
 }
 
 /** `DELETE /v2/<name>/blobs/<digest>` (end-10): takes the blob out of this repository only. */
-export async function deleteBlob(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  wanted: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['delete']);
-  const digest = parseDigest(wanted);
-  requireDeletion(registry);
+export const deleteBlob = onRepository(['delete'], async (request) => {
+  const digest = parseDigest(request.reference);
+  requireDeletion(request.registry);
   await request.repository.blobs.delete(digest);
-  report(incoming, registry, request, 'delete', { digest });
+  report(request, 'delete', { digest });
   return { status: 202, headers: [], length: 0 };
-}
+});
 
 /** Throws UNSUPPORTED when the operator has switched deletion off. */
 export function requireDeletion(registry: Registry): void {

@@ -4,6 +4,7 @@ import type { Registry } from '../registry.ts';
 import { deleteBlob, pullBlob } from './blobs.ts';
 import { pullCatalog } from './catalog.ts';
 import { deleteManifest, pullManifest, putManifest } from './manifests.ts';
+import { listReferrers } from './referrers.ts';
 import type { RepositoryHandler } from './request.ts';
 import { pullTags } from './tags.ts';
 import {
@@ -33,6 +34,7 @@ const UPLOADS: Methods = {
 };
 const NEW_UPLOADS: Methods = { GET: noUpload, HEAD: noUpload, POST: startUpload };
 const TAGS: Methods = { GET: pullTags, HEAD: pullTags };
+const REFERRERS: Methods = { GET: listReferrers, HEAD: listReferrers };
 
 /**
  * The requests of pulls and pushes, and listings, told apart by their last segments: the router tries one pattern after
@@ -64,5 +66,6 @@ function uploadMethods(id: string): Methods {
 function methodsOf(kind: string, reference: string): Methods | undefined {
   if (kind === 'manifests') return reference === '' ? undefined : MANIFESTS;
   if (kind === 'blobs') return reference.includes(':') ? BLOBS : undefined;
+  if (kind === 'referrers') return reference === '' ? undefined : REFERRERS;
   return kind === 'tags' && reference === 'list' ? TAGS : undefined;
 }

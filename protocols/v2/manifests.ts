@@ -4,13 +4,13 @@ import { algorithmOf, type Digest, digestOf, parseDigest } from '../../storage/d
 import { type Descriptor, type Manifest, parseManifest } from '../../storage/manifest.ts';
 import { DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED } from '../../storage/media-types.ts';
 import { isTag, parseTag, type Tag } from '../../storage/names.ts';
-import { type Answer, answerWith, type Incoming } from '../answer.ts';
+import { answerWith, type Incoming } from '../answer.ts';
 import { matchesEtag, queryValues, readBody, urlFor } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { Accept } from './accept.ts';
 import { requireDeletion } from './blobs.ts';
 import { chooseForm, formByDigest } from './forms.ts';
-import { enterRepository, type RepositoryRequest, report, routeTo } from './request.ts';
+import { onRepository, type RepositoryRequest, report, routeTo } from './request.ts';
 
 /** More tags in one request than any client needs (spec main, end-7b: at least ten must work). */
 const MAX_TAGS = 100;
@@ -38,23 +38,17 @@ function parseWanted(text: string, name: string): Reference {
 }
 
 /** `GET` and `HEAD /v2/<name>/manifests/<reference>` (end-3, v2.md 1.8). */
-export async function pullManifest(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  wanted: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['pull']);
-  const { repository } = request;
+export const pullManifest = onRepository(['pull'], async (request) => {
+  const { incoming, registry, repository } = request;
   const { headers } = incoming.req;
-  const reference = parseWanted(wanted, repository.name);
+  const reference = parseWanted(request.reference, repository.name);
   const accept = Accept.of(headers.accept);
   const { tag } = reference;
   const { mirror } = registry.v1;
   if (mirror && tag !== undefined) {
     await mirror.provide(repository.name, tag, registry.access.accounts);
   }
-  const stored = await find(registry, request, reference);
+  const stored = await find(request, reference);
   const manifest =
     tag === undefined
       ? await formByDigest(registry, stored, accept)
@@ -72,13 +66,13 @@ export async function pullManifest(
   }
   const ifNoneMatch = headers['if-none-match'];
   if (ifNoneMatch && matchesEtag(ifNoneMatch, digest)) return { status: 304, headers: facts };
-  report(incoming, registry, request, 'pull', manifest.descriptor, {
+  report(request, 'pull', manifest.descriptor, {
     ...tagOf(reference),
     references: () => referencesOf(manifest),
   });
   facts.push('Content-Type', mediaType);
   return answerWith(200, facts, manifest.bytes);
-}
+});
 
 function referencesOf({ config, layers, manifests }: Manifest): Descriptor[] {
   return [...(config ? [config] : []), ...layers, ...manifests];
@@ -89,8 +83,7 @@ function tagOf(reference: Reference): { tag?: Tag } {
 }
 
 async function find(
-  registry: Registry,
-  { repository }: RepositoryRequest,
+  { registry, repository }: RepositoryRequest,
   reference: Reference,
 ): Promise<Manifest> {
   if (reference.digest !== undefined) {
@@ -120,22 +113,16 @@ async function find(
 }
 
 /** `PUT /v2/<name>/manifests/<reference>` (end-7, v2.md 1.9): by tag, or by digest with `?tag=` for more tags. */
-export async function putManifest(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  wanted: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['pull', 'push']);
+export const putManifest = onRepository(['pull', 'push'], async (request) => {
+  const { incoming, registry, repository } = request;
   const { headers } = incoming.req;
-  const reference = parseReference(wanted);
+  const reference = parseReference(request.reference);
   const tags = tagsToSet(incoming, reference);
-  const { repository } = request;
   const conditional = isConditional(headers);
   const current = conditional ? await checkPreconditions(headers, request, reference) : undefined;
   const bytes = await readBody(incoming.req, registry.limits.manifestBytes);
   const declared = headers['content-type']?.split(';')[0]?.trim().toLowerCase() || undefined;
-  const manifest = await readManifest(registry, request, reference, bytes, declared);
+  const manifest = await readManifest(request, reference, bytes, declared);
   const { digest } = manifest.descriptor;
   if (conditional && reference.tag !== undefined) {
     await repository.putManifest(manifest, []);
@@ -144,7 +131,7 @@ export async function putManifest(
     await repository.putManifest(manifest, tags);
   }
   for (const tag of tags.length > 0 ? tags : [undefined]) {
-    report(incoming, registry, request, 'push', manifest.descriptor, {
+    report(request, 'push', manifest.descriptor, {
       ...(tag && { tag }),
       references: () => referencesOf(manifest),
     });
@@ -155,12 +142,11 @@ export async function putManifest(
   if (manifest.subject) facts.push('OCI-Subject', manifest.subject.digest);
   if (reference.digest && tags.length > 0) facts.push('OCI-Tag', tags.join(', '));
   return { status: 201, headers: facts, length: 0 };
-}
+});
 
 /** Parses what was pushed; schema 1 has its digest from the signed payload, everything else from the bytes. */
 async function readManifest(
-  registry: Registry,
-  { repository }: RepositoryRequest,
+  { registry, repository }: RepositoryRequest,
   reference: Reference,
   bytes: Buffer,
   declared: string | undefined,
@@ -226,23 +212,17 @@ async function checkPreconditions(
 }
 
 /** `DELETE /v2/<name>/manifests/<reference>` (end-9): by tag only the tag goes, by digest the manifest and its tags. */
-export async function deleteManifest(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  wanted: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['delete']);
-  const reference = parseReference(wanted);
+export const deleteManifest = onRepository(['delete'], async (request) => {
+  const { registry, repository } = request;
+  const reference = parseReference(request.reference);
   requireDeletion(registry);
-  const { repository } = request;
   if (reference.digest !== undefined) {
     await repository.deleteManifest(reference.digest);
-    report(incoming, registry, request, 'delete', { digest: reference.digest });
+    report(request, 'delete', { digest: reference.digest });
   } else {
     const digest = await repository.tags.resolve(reference.tag);
-    if (!(await repository.tags.delete(reference.tag))) await find(registry, request, reference);
-    report(incoming, registry, request, 'delete', digest ? { digest } : {}, { tag: reference.tag });
+    if (!(await repository.tags.delete(reference.tag))) await find(request, reference);
+    report(request, 'delete', digest ? { digest } : {}, { tag: reference.tag });
   }
   return { status: 202, headers: [], length: 0 };
-}
+});

@@ -14,19 +14,32 @@ import {
 } from '../registry.ts';
 import { openSession, RequestFacts } from '../request-facts.ts';
 
-/** What most handlers begin with: the repository in the path, and a session that may use it. */
+/** A request to a repository, once it is let in: all that a handler works with. */
 export interface RepositoryRequest {
-  repository: Repository;
-  session: Session;
+  readonly incoming: Incoming;
+  readonly registry: Registry;
+  readonly repository: Repository;
+  readonly session: Session;
+  /** The last segment of the path: a tag, a digest, the id of an upload. */
+  readonly reference: string;
 }
 
-/** Decides the answer to a request to a repository; `reference` is the last segment of its path. */
+/** Decides the answer to a request for a repository, whose name and reference are as in the path. */
 export type RepositoryHandler = (
   incoming: Incoming,
   registry: Registry,
   name: string,
   reference: string,
 ) => Promise<Answer>;
+
+/** A handler that comes after `enter`. */
+export function onRepository(
+  actions: readonly Action[],
+  handle: (request: RepositoryRequest) => Promise<Answer>,
+): RepositoryHandler {
+  return (incoming, registry, name, reference) =>
+    enter(incoming, registry, { name, reference, actions }).then(handle);
+}
 
 /** A handler as a route, for paths and methods that come by way of the router. */
 export function routeTo(registry: Registry, handle: RepositoryHandler) {
@@ -38,31 +51,22 @@ export function routeTo(registry: Registry, handle: RepositoryHandler) {
 }
 
 /**
- * The repository that the path names, once the session may do all of `actions` there.
+ * The request for the repository of this name, once its session may do all of `actions` there.
  * Throws NAME_INVALID, UNAUTHORIZED or DENIED; UNSUPPORTED for a write to a read-only registry.
  */
-export function enter(
-  ctx: Context,
-  registry: Registry,
-  actions: readonly Action[],
-): Promise<RepositoryRequest> {
-  return enterRepository(ctx, registry, String(ctx.params.name), actions);
-}
-
-/** As `enter`, for a repository that is named otherwise than by Koa's parameters. */
-export async function enterRepository(
+export async function enter(
   incoming: Incoming,
   registry: Registry,
-  path: string,
-  actions: readonly Action[],
+  wanted: { name: string; reference: string; actions: readonly Action[] },
 ): Promise<RepositoryRequest> {
-  const name = parseRepositoryName(path);
+  const { reference, actions } = wanted;
+  const name = parseRepositoryName(wanted.name);
   incoming.state.repository = name;
-  const wanted = actions.map((action): Access => ({ type: 'repository', name, action }));
-  const deciding = authorize(incoming, registry, wanted);
+  const access = actions.map((action): Access => ({ type: 'repository', name, action }));
+  const deciding = authorize(incoming, registry, access);
   const session = deciding instanceof Promise ? await deciding : deciding;
   if (registry.readOnly && actions.some((action) => action !== 'pull')) throw readOnly();
-  return { repository: registry.content.repository(name), session };
+  return { incoming, registry, repository: registry.content.repository(name), session, reference };
 }
 
 /** The session of this request, which may do everything in `wanted`. Throws UNAUTHORIZED or DENIED. */
@@ -82,9 +86,7 @@ function readOnly() {
 
 /** Tells the event sink what a request did. */
 export function report(
-  incoming: Incoming,
-  registry: Registry,
-  request: RepositoryRequest,
+  { incoming, registry, repository, session }: RepositoryRequest,
   action: RegistryEvent['action'],
   target: Partial<Descriptor>,
   extra: { tag?: string; fromRepository?: string; references?: () => readonly Descriptor[] } = {},
@@ -93,10 +95,10 @@ export function report(
   registry.events.emit({
     action,
     protocol: 'v2',
-    repository: request.repository.name,
+    repository: repository.name,
     target,
     ...extra,
     request: eventRequest(incoming),
-    user: request.session.user,
+    user: session.user,
   });
 }

@@ -2,23 +2,18 @@ import type Router from '@koa/router';
 import type { Tag } from '../../storage/names.ts';
 import type { Repository } from '../../storage/repository.ts';
 import type { Page } from '../../storage/tags.ts';
-import { type Answer, answerWith, type Incoming } from '../answer.ts';
+import { answerWith } from '../answer.ts';
 import { jsonBytes, queryValue } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
 import { nextPage, pageSize } from './paging.ts';
-import { enterRepository, routeTo } from './request.ts';
+import { onRepository, routeTo } from './request.ts';
 
 export function tagRoutes(router: Router, registry: Registry): void {
   router.get('/v2/*name/tags/list', routeTo(registry, pullTags));
 }
 
 /** `GET /v2/<name>/tags/list` (end-8): sorted, all of them unless `?n=` says otherwise. */
-export async function pullTags(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-): Promise<Answer> {
-  const { repository } = await enterRepository(incoming, registry, name, ['pull']);
+export const pullTags = onRepository(['pull'], async ({ incoming, registry, repository }) => {
   const count = pageSize(incoming, registry.limits.tagsPage, 'clamp');
   const last = queryValue(incoming, 'last');
   const { items, more } = await pageOf(
@@ -40,7 +35,7 @@ export async function pullTags(
     headers.push('Link', nextPage(registry.urls, path, end, count));
   }
   return answerWith(200, headers, jsonBytes({ name: repository.name, tags: items }));
-}
+});
 
 /** With the tags that a mirror's upstream has. */
 async function pageOf(

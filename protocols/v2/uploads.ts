@@ -21,7 +21,15 @@ import type { LinkedBlob } from '../../storage/repository-blobs.ts';
 import type { Answer, Incoming } from '../answer.ts';
 import { queryValue, urlFor } from '../http.ts';
 import { ChallengeError, RefusalError, type Registry, registryError } from '../registry.ts';
-import { authorize, enterRepository, type RepositoryRequest, report, routeTo } from './request.ts';
+import {
+  authorize,
+  enter,
+  onRepository,
+  type RepositoryHandler,
+  type RepositoryRequest,
+  report,
+  routeTo,
+} from './request.ts';
 
 const OCTETS = 'application/octet-stream';
 
@@ -37,17 +45,13 @@ export function uploadRoutes(router: Router, registry: Registry): void {
 }
 
 /** `POST /v2/<name>/blobs/uploads/`: a mount, a whole blob at once, or the beginning of an upload. */
-export async function startUpload(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-): Promise<Answer> {
+export const startUpload: RepositoryHandler = async (incoming, registry, name) => {
   const { req } = incoming;
   const mount = queryValue(incoming, 'mount');
   const from = queryValue(incoming, 'from');
   const request = await enterWithSource(incoming, registry, name, { mount, from });
   if (mount !== undefined) {
-    const mounted = await mountBlob(incoming, registry, request, { mount, from });
+    const mounted = await mountBlob(request, mount, from);
     if (mounted) return mounted;
   }
   const { uploads } = request.repository;
@@ -55,17 +59,17 @@ export async function startUpload(
   const digest = text === undefined ? undefined : parseDigest(text);
   if (digest !== undefined && (hasBody(req) || isOfNothing(digest))) {
     const blob = await uploads.receive(digest, req);
-    return storedAnswer(incoming, registry, request, blob);
+    return storedAnswer(request, blob);
   }
   const algorithm = wantedAlgorithm(queryValue(incoming, 'digest-algorithm'));
   const id = await uploads.start(algorithm ?? (digest && algorithmOf(digest)));
-  return stateAnswer(incoming, registry, request, { id, size: 0, status: 202 });
-}
+  return stateAnswer(request, { id, size: 0, status: 202 });
+};
 
 /** What an upload without an id is. Throws BLOB_UPLOAD_UNKNOWN. */
-export async function noUpload(): Promise<Answer> {
+export const noUpload: RepositoryHandler = async () => {
   throw registryError('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
-}
+};
 
 interface MountQuery {
   mount: string | undefined;
@@ -83,7 +87,8 @@ async function enterWithSource(
   { mount, from }: MountQuery,
 ): Promise<RepositoryRequest> {
   try {
-    return await enterRepository(incoming, registry, name, ['pull', 'push']);
+    const actions = ['pull', 'push'] as const;
+    return await enter(incoming, registry, { name, reference: '', actions });
   } catch (error) {
     if (!(error instanceof ChallengeError) || from === undefined) throw error;
     if (isRepositoryName(from) && from !== name && mount !== undefined) {
@@ -116,16 +121,15 @@ function wantedAlgorithm(text: string | undefined): DigestAlgorithm | undefined 
 
 /** End-11. Undefined where the mount is not possible and an ordinary upload begins instead. */
 async function mountBlob(
-  incoming: Incoming,
-  registry: Registry,
   request: RepositoryRequest,
-  { mount, from }: { mount: string; from: string | undefined },
+  mount: string,
+  from: string | undefined,
 ): Promise<Answer | undefined> {
   if (!isDigest(mount)) return undefined;
-  const { repository, session } = request;
+  const { registry, repository, session } = request;
   let blob: LinkedBlob | undefined;
   if (from === undefined) {
-    blob = await mountFromAnywhere(registry, request, mount);
+    blob = await mountFromAnywhere(request, mount);
   } else if (
     isRepositoryName(from) &&
     session.may({ type: 'repository', name: from, action: 'pull' })
@@ -134,14 +138,13 @@ async function mountBlob(
   }
   if (!blob) return undefined;
   const target = { mediaType: OCTETS, digest: mount, size: blob.size };
-  report(incoming, registry, request, 'mount', target, from ? { fromRepository: from } : {});
-  return blobAnswer(incoming, registry, request, mount);
+  report(request, 'mount', target, from ? { fromRepository: from } : {});
+  return blobAnswer(request, mount);
 }
 
 /** A mount without `from` must not tell a session of blobs that it could not pull from any repository. */
 async function mountFromAnywhere(
-  registry: Registry,
-  { repository, session }: RepositoryRequest,
+  { registry, repository, session }: RepositoryRequest,
   digest: Digest,
 ): Promise<LinkedBlob | undefined> {
   const { content } = registry;
@@ -162,43 +165,26 @@ async function mountFromAnywhere(
 }
 
 /** Where an upload stands (end-13). */
-export async function uploadStatus(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  uploadId: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['pull']);
-  const id = parseUploadId(uploadId);
+export const uploadStatus = onRepository(['pull'], async (request) => {
+  const id = parseUploadId(request.reference);
   const size = await request.repository.uploads.offset(id);
-  return stateAnswer(incoming, registry, request, { id, size, status: 204 });
-}
+  return stateAnswer(request, { id, size, status: 204 });
+});
 
 /** Adds a part to an upload (end-5). */
-export async function uploadPart(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  uploadId: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['pull', 'push']);
-  const id = parseUploadId(uploadId);
-  const { req } = incoming;
-  const size = await withState(incoming, registry, request, id, () =>
+export const uploadPart = onRepository(['pull', 'push'], async (request) => {
+  const id = parseUploadId(request.reference);
+  const { req } = request.incoming;
+  const size = await withState(request, id, () =>
     request.repository.uploads.append(id, req, contentRange(req)),
   );
-  return stateAnswer(incoming, registry, request, { id, size, status: 202 });
-}
+  return stateAnswer(request, { id, size, status: 202 });
+});
 
 /** Ends an upload, with its last part or its only one (end-6). */
-export async function finishUpload(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  uploadId: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['pull', 'push']);
-  const id = parseUploadId(uploadId);
+export const finishUpload = onRepository(['pull', 'push'], async (request) => {
+  const id = parseUploadId(request.reference);
+  const { incoming, repository } = request;
   const { req } = incoming;
   const text = queryValue(incoming, 'digest');
   if (text === undefined) {
@@ -206,24 +192,18 @@ export async function finishUpload(
   }
   const digest = parseDigest(text);
   const last = hasBody(req) ? req : undefined;
-  const blob = await withState(incoming, registry, request, id, () =>
-    request.repository.uploads.finish(id, digest, last, contentRange(req)),
+  const blob = await withState(request, id, () =>
+    repository.uploads.finish(id, digest, last, contentRange(req)),
   );
-  return storedAnswer(incoming, registry, request, blob);
-}
+  return storedAnswer(request, blob);
+});
 
 /** Ends an upload and drops its bytes (end-14). */
-export async function cancelUpload(
-  incoming: Incoming,
-  registry: Registry,
-  name: string,
-  uploadId: string,
-): Promise<Answer> {
-  const request = await enterRepository(incoming, registry, name, ['pull', 'push']);
-  const id = parseUploadId(uploadId);
+export const cancelUpload = onRepository(['pull', 'push'], async (request) => {
+  const id = parseUploadId(request.reference);
   await request.repository.uploads.cancel(id);
   return { status: 204, headers: ['Docker-Upload-UUID', id] };
-}
+});
 
 /**
  * Where this part begins, by its Content-Range (`<start>-<end>`, both inclusive; `bytes a-b/n` is understood too).
@@ -258,8 +238,6 @@ const RESUMABLE = ['RANGE_INVALID', 'SIZE_INVALID', 'UPLOAD_BUSY'] as const;
 
 /** A refused part leaves the upload alive, and the refusal says where it stands (OCI "Pushing a blob in chunks"). */
 async function withState<T>(
-  incoming: Incoming,
-  registry: Registry,
   request: RepositoryRequest,
   id: UploadId,
   work: () => Promise<T>,
@@ -271,52 +249,38 @@ async function withState<T>(
     if (code === undefined) throw error;
     const { message, detail } = error as RegistryError;
     const size = await request.repository.uploads.offset(id);
-    throw new RefusalError(code, message, stateOf(incoming, registry, request, id, size), detail);
+    throw new RefusalError(code, message, stateOf(request, id, size), detail);
   }
 }
 
 function stateAnswer(
-  incoming: Incoming,
-  registry: Registry,
   request: RepositoryRequest,
   { id, size, status }: { id: UploadId; size: number; status: 202 | 204 },
 ): Answer {
-  const headers = Object.entries(stateOf(incoming, registry, request, id, size)).flat();
+  const headers = Object.entries(stateOf(request, id, size)).flat();
   return status === 204 ? { status, headers } : { status, headers, length: 0 };
 }
 
 function stateOf(
-  { req }: Incoming,
-  { urls }: Registry,
-  { repository }: RepositoryRequest,
+  { incoming, registry, repository }: RepositoryRequest,
   id: UploadId,
   size: number,
 ): Record<string, string> {
   return {
-    Location: urlFor(req, urls, `/v2/${repository.name}/blobs/uploads/${id}`),
+    Location: urlFor(incoming.req, registry.urls, `/v2/${repository.name}/blobs/uploads/${id}`),
     // Go's client fails without the header, and on an end before the start: nothing received is 0-0 as well.
     Range: `0-${Math.max(size - 1, 0)}`,
     'Docker-Upload-UUID': id,
   };
 }
 
-function storedAnswer(
-  incoming: Incoming,
-  registry: Registry,
-  request: RepositoryRequest,
-  blob: Descriptor,
-): Answer {
-  report(incoming, registry, request, 'push', blob);
-  return blobAnswer(incoming, registry, request, blob.digest);
+function storedAnswer(request: RepositoryRequest, blob: Descriptor): Answer {
+  report(request, 'push', blob);
+  return blobAnswer(request, blob.digest);
 }
 
-function blobAnswer(
-  { req }: Incoming,
-  { urls }: Registry,
-  { repository }: RepositoryRequest,
-  digest: Digest,
-): Answer {
-  const location = urlFor(req, urls, `/v2/${repository.name}/blobs/${digest}`);
+function blobAnswer({ incoming, registry, repository }: RepositoryRequest, digest: Digest): Answer {
+  const location = urlFor(incoming.req, registry.urls, `/v2/${repository.name}/blobs/${digest}`);
   const headers = ['Location', location, 'Docker-Content-Digest', digest];
   return { status: 201, headers, length: 0 };
 }

@@ -23,9 +23,13 @@ function ask(
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => {
-        const { date: _, ...rest } = response.headers;
+        const { date = '', ...rest } = response.headers;
+        // The two servers may be asked in different seconds.
+        const kept = (Date.parse(rest.expires ?? '') - Date.parse(date)) / 1000;
+        const headers =
+          kept > 0 ? { ...rest, expires: `${Math.round(kept / 60)} minutes on` } : rest;
         const body = Buffer.concat(chunks).toString('latin1');
-        resolve({ status: response.statusCode, headers: rest, body });
+        resolve({ status: response.statusCode, headers, body });
       });
       response.on('error', reject);
     });
