@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { algorithmOf, type Digest, digestOf } from './digest.ts';
-import type { ByteRange, StorageDriver } from './driver.ts';
+import type { ByteRange, PutItem, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { MaybePromise } from './links.ts';
 import { blobData, blobDirectory } from './paths.ts';
@@ -71,6 +71,12 @@ export class BlobStore {
     const bytes = this.#remember(digest, await ifFound(this.#driver.get(blobData(digest))));
     if (bytes && bytes.length <= SMALL_BLOB) this.#shared?.set(sharedKey(digest), bytes);
     return bytes;
+  }
+
+  /** What has to be put so that small content is stored under its digest. */
+  async missing(bytes: Buffer, digest: Digest): Promise<PutItem[]> {
+    if ((await this.size(digest)) === bytes.length) return [];
+    return [{ path: blobData(digest), content: bytes }];
   }
 
   /** Stores small content under its digest; does nothing when it is there already. */

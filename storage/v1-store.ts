@@ -77,5 +77,6 @@ export interface V1Repository {
   hold(ids: readonly V1ImageId[]): Promise<void>;
   /** Small records of the protocol beside the content: `properties`, `tag-info/<tag>`. */
   readRecord(record: string): Promise<Buffer | undefined>;
-  writeRecord(record: string, content: Buffer | string): Promise<void>;
+  /** Nobody sees the record before `after` has happened, with which it fails. */
+  writeRecord(record: string, content: Buffer | string, after?: Promise<unknown>): Promise<void>;
 }

@@ -13,6 +13,7 @@ import {
   v1TagMemo,
   v1TagsRoot,
 } from './paths.ts';
+import { putAll } from './put-all.ts';
 import { putIfAbsent, readRecord, updateRecord } from './records.ts';
 import type { Repository } from './repository.ts';
 import type { V1Reader } from './v1-images.ts';
@@ -82,8 +83,8 @@ export class V1Tags {
     }
     if (await this.#setVirtual(tag, id, reader)) return;
     const chain = await this.#parts.view.chain(id, reader);
-    const lifted = await this.#lift(chain);
-    await this.hold(chain.map((image) => image.id));
+    const held = chain.map((image) => image.id);
+    const [lifted] = await Promise.all([this.#lift(chain), this.hold(held)]);
     if ('reason' in lifted) await this.#setHidden(tag, id, lifted.reason);
     else await this.#setLifted(tag, id, lifted.schema2.descriptor.digest);
   }
@@ -178,8 +179,11 @@ export class V1Tags {
 
   async #setLifted(tag: Tag, imageId: V1ImageId, manifest: Digest): Promise<void> {
     const memo: TagMemo = { imageId, manifest };
-    await this.#parts.driver.put(v1TagMemo(this.#name, tag), JSON.stringify(memo));
-    await this.#repository.tags.set(tag, manifest);
+    const item = { path: v1TagMemo(this.#name, tag), content: JSON.stringify(memo) };
+    const { tags } = this.#repository;
+    const moving = await tags.notNaming([tag], manifest);
+    const first = [item, ...tags.history(moving, manifest)];
+    await putAll(this.#parts.driver, first, tags.current(moving, manifest));
   }
 
   async #setHidden(tag: Tag, imageId: V1ImageId, reason: string): Promise<void> {

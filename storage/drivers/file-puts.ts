@@ -39,11 +39,13 @@ export class FilePuts {
     if (condition === 'absent' && durable) {
       return this.#putOne(path, content, { absent: true, durable, mode, after });
     }
+    if (condition === undefined && durable) {
+      return this.#putAll([{ path, content }], [], { mode, after });
+    }
     if (after !== undefined) await after;
     if (typeof condition === 'object') {
       return this.#swap(path, content, condition.unchanged, { durable, secret });
     }
-    if (durable) return this.#putAll([{ path, content }], [], mode);
     if (condition === 'absent') return this.#claim(path, content, shared, mode);
     return this.#putOne(path, content, { absent: false, durable, mode });
   }
@@ -96,11 +98,15 @@ export class FilePuts {
 
   /** As `LocalFiles.putAll`. */
   putAll(items: readonly PutItem[], last: readonly PutItem[] = []): Promise<void> {
-    return this.#putAll(items, last, 0o666);
+    return this.#putAll(items, last, { mode: 0o666 });
   }
 
   /** Flushes all files at the same time, and shows them one after the other. */
-  async #putAll(items: readonly PutItem[], last: readonly PutItem[], mode: number): Promise<void> {
+  async #putAll(
+    items: readonly PutItem[],
+    last: readonly PutItem[],
+    { mode, after }: { mode: number; after?: Promise<unknown> | undefined },
+  ): Promise<void> {
     const files = [...items, ...last].map((item) => {
       const target = this.#root + item.path;
       return { ...item, target, aside: asideOf(target) };
@@ -123,7 +129,7 @@ export class FilePuts {
         if (alike) written.set(content, aside);
         await this.#write(aside, content, path, { durable: true, mode });
       });
-      await allSettled(writes);
+      await allSettled(after === undefined ? writes : [...writes, after]);
       await show(files.slice(0, items.length));
       if (last.length > 0) await show(files.slice(items.length));
     } catch (error) {
