@@ -110,7 +110,12 @@ export class V1Pushes {
   }
 
   /** Receives the layer, and finds in the one pass all that will be asked of it. */
-  async receive(id: V1ImageId, source: Readable, claimant: string): Promise<void> {
+  async receive(
+    id: V1ImageId,
+    source: Readable,
+    claimant: string,
+    onBytes?: (bytes: number) => void,
+  ): Promise<void> {
     const lease = await takeLease(this.#driver, this.#file(id, claimant, 'lock'));
     if (!lease) {
       throw storageError('UPLOAD_BUSY', 'This layer is being uploaded by another request');
@@ -118,7 +123,11 @@ export class V1Pushes {
     try {
       const staged = await this.#staged(id, claimant);
       if (!staged) throw storageError('IMAGE_UNKNOWN', 'Image not found');
-      const fill: Fill = (path, tap) => this.#driver.append(path, 0, source, tap);
+      const fill: Fill = (path, tap) =>
+        this.#driver.append(path, 0, source, (chunk) => {
+          onBytes?.(chunk.length);
+          return tap(chunk);
+        });
       await this.#stage(id, staged.json, fill, claimant, await this.#isSumLikely(staged.ancestry));
       this.#beginFlush(id, claimant);
     } finally {

@@ -31,8 +31,16 @@ export interface V1Images {
     reader: V1Reader,
     allow?: () => Promise<void>,
   ): Promise<void>;
-  /** Throws IMAGE_UNKNOWN before its JSON came, IMAGE_EXISTS when it is complete, UPLOAD_BUSY. */
-  putLayer(id: V1ImageId, source: Readable, reader: V1Reader): Promise<void>;
+  /**
+   * Throws IMAGE_UNKNOWN before its JSON came, IMAGE_EXISTS when it is complete, UPLOAD_BUSY, and what `onBytes` throws,
+   * which is told of all bytes that come.
+   */
+  putLayer(
+    id: V1ImageId,
+    source: Readable,
+    reader: V1Reader,
+    onBytes?: (bytes: number) => void,
+  ): Promise<void>;
   /** Completes the image if either sum is right; throws IMAGE_INVALID 'Checksum mismatch' if neither is. */
   putChecksum(id: V1ImageId, sums: V1Sums, reader: V1Reader): Promise<void>;
 }

@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import { type Readable, Transform } from 'node:stream';
 import type Router from '@koa/router';
 import { parseImageJson } from '../../storage/v1-json.ts';
 import type { V1Sums } from '../../storage/v1-store.ts';
@@ -43,9 +42,9 @@ export async function putLayer(
   path: string,
 ): Promise<Answer> {
   const { id, reader } = await enterImage(incoming, registry, path, 'push');
-  const body = limited(incoming.req, registry.limits.layerBytes);
+  const onBytes = limitOf(incoming.req, registry.limits.layerBytes);
   try {
-    await imagesOf(registry).putLayer(id, body, reader);
+    await imagesOf(registry).putLayer(id, incoming.req, reader, onBytes);
   } catch (error) {
     if (!isBrokenOff(incoming.req, error)) throw error;
     throw registryError('REQUEST_INVALID', 'the request ended before its layer was complete', {
@@ -55,22 +54,20 @@ export async function putLayer(
   return done(incoming);
 }
 
-/** The layer, up to `limit` bytes; TOO_LARGE beyond, at once where the client says how many will come. */
-function limited(request: IncomingMessage, limit: number | undefined): Readable {
-  if (limit === undefined) return request;
-  const refusal = () => registryError('TOO_LARGE', `a layer may have ${limit} bytes at most`);
-  if (Number(request.headers['content-length'] ?? 0) > limit) throw refusal();
+/** Throws TOO_LARGE above `limit` bytes, at once where the client says how many will come. */
+function limitOf(
+  { headers }: IncomingMessage,
+  limit = Number.POSITIVE_INFINITY,
+): (bytes: number) => void {
   let size = 0;
-  const counter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      size += chunk.length;
-      if (size > limit) done(refusal());
-      else done(null, chunk);
-    },
-  });
-  // The counter carries every error to its reader. The request must outlive a refusal, to be answered.
-  request.on('error', (error) => counter.destroy(error));
-  return request.pipe(counter);
+  const count = (bytes: number) => {
+    size += bytes;
+    if (size <= limit) return;
+    throw registryError('TOO_LARGE', `a layer may have ${limit} bytes at most`);
+  };
+  count(Number(headers['content-length'] ?? 0));
+  size = 0;
+  return count;
 }
 
 function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
