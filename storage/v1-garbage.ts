@@ -6,10 +6,11 @@ import type { GarbageRoot } from './garbage-collection.ts';
 import type { MarkOptions, Marks } from './garbage-marks.ts';
 import { isImageId, type V1ImageId } from './names.ts';
 import {
+  blobCompressed,
   blobFacts,
   bridgeRecord,
   diffBlob,
-  v1ImageDirectory,
+  v1AllReadersRoot,
   v1ImageRecord,
   v1ImagesRoot,
   v1Kept,
@@ -65,11 +66,13 @@ export class V1GarbageRoot implements GarbageRoot {
 
   /** Looks at what is there. Which images stay shows when it is known which manifests do. */
   async mark(marks: Marks): Promise<void> {
-    for await (const shard of this.#driver.list(v1ImagesRoot)) {
-      for await (const id of this.#driver.list(`${v1ImagesRoot}/${shard}`)) {
-        if (!isImageId(id)) continue;
-        const found = await this.#look(id, marks);
-        if (found) this.#found.set(id, found);
+    for (const root of [v1ImagesRoot, v1AllReadersRoot]) {
+      for await (const shard of this.#driver.list(root)) {
+        for await (const id of this.#driver.list(`${root}/${shard}`)) {
+          if (!isImageId(id) || this.#found.has(id)) continue;
+          const found = await this.#look(id, marks);
+          if (found) this.#found.set(id, found);
+        }
       }
     }
     for await (const name of this.#driver.list(v1StagingRoot)) await this.#keepStaged(name);
@@ -98,20 +101,20 @@ export class V1GarbageRoot implements GarbageRoot {
   async sweep(): Promise<void> {
     for (const id of this.#childless) {
       await this.#driver.delete(v1Kept(id), { durable: false });
-      this.#driver.local?.prune?.(v1ReadersRoot(id), v1ImageDirectory(id));
+      this.#driver.local?.prune?.(v1ReadersRoot(id), v1ReadersRoot(id));
     }
     for (const id of this.#dead) await removeV1Image(this.#driver, id);
     if (this.#dead.length > 0) await unlistV1Images(this.#driver, new Set(this.#dead));
-    for (const id of [...this.#dead, ...this.#childless]) {
-      const directory = v1ImageDirectory(id);
-      this.#driver.local?.prune?.(directory, directory);
-    }
   }
 
   async forget(digest: Digest): Promise<void> {
     const facts = await ifFound(this.#driver.get(blobFacts(digest)));
     const diffId = facts && digestIn(parsed(facts), 'diffId');
-    const paths = [dirname(blobFacts(digest)), dirname(bridgeRecord(digest, 'origin'))];
+    const paths = [
+      blobFacts(digest),
+      dirname(blobCompressed(digest)),
+      dirname(bridgeRecord(digest, 'origin')),
+    ];
     if (diffId) paths.push(diffBlob(diffId, digest));
     for (const path of paths) await this.#driver.delete(path, { durable: false });
   }

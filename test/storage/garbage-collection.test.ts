@@ -339,7 +339,7 @@ describe('garbage collection of a tree in distribution’s layout', () => {
   describe('other roots', () => {
     const v1 = '/docker/registry/v1';
     const id = 'ab'.repeat(32);
-    const record = `${v1}/images/ab/${id}/image`;
+    const record = `${v1}/images/ab/${id}`;
 
     it('keep the layers of V1 images', async () => {
       const layer = randomBlob();
@@ -366,7 +366,7 @@ describe('garbage collection of a tree in distribution’s layout', () => {
       const diff = 'cd'.repeat(32);
       await tree.data(layer);
       const before = [
-        `${v1}/blobs/sha256/${hex.slice(0, 2)}/${hex}/facts`,
+        `${v1}/facts/sha256/${hex.slice(0, 2)}/${hex}`,
         `${v1}/diffs/cd/${diff}/sha256-${hex}`,
         `${v1}/manifests/sha256/${hex.slice(0, 2)}/${hex}/forms`,
       ];
