@@ -20,7 +20,7 @@ await build({
   target: 'node20.19',
   sourcemap: true,
   // Native code, what the operator may leave out, and what must be the same copy as the operator's.
-  external: ['@node-rs/bcrypt', 'ioredis', 'nodemailer', '@opentelemetry/api'],
+  external: ['@node-rs/bcrypt', 'ioredis', 'nodemailer', '@aws-sdk/*', '@opentelemetry/api'],
   // Packages of the old module system ask for Node's own modules by `require`.
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",

@@ -9,7 +9,7 @@ import { type ConfiguredAccess, createAccessControl } from './auth/create-access
 import type { Config } from './config/config.ts';
 import { repositoryMatcher } from './config/patterns.ts';
 import type { BridgeConfig, ValidationConfig } from './config/protocols.ts';
-import type { DriverConfig, StorageConfig } from './config/storage.ts';
+import type { StorageConfig } from './config/storage.ts';
 import { loadHooks } from './hooks.ts';
 import type { MirrorCounts } from './mirror/mirror-counts.ts';
 import { openMirror } from './mirror/open-mirror.ts';
@@ -38,6 +38,7 @@ export async function openRegistry(
   const { bridge, http, pages, protocols, storage } = config;
   const redis = config.redis && (await RedisCache.open(config.redis, log));
   const content = openContent(config, log, observe, redis);
+  if (!storage.readOnly) await content.driver.open?.();
   const mirror =
     protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log, { shared: redis });
   const hooks = protocols.v1.hooks && (await loadHooks(protocols.v1.hooks, log));
@@ -95,7 +96,7 @@ export function openContent(
   redis?: RedisCache,
 ): ContentStore {
   const { bridge, storage } = config;
-  return new ContentStore(observe(createDriver(driverOptions(storage.driver))), {
+  return new ContentStore(observe(createDriver(driverOptions(storage))), {
     ...(storage.cache.backend === 'redis' && { shared: redis }),
     cacheBytes: storage.cache.manifestBytes + storage.cache.blobBytes,
     policy: manifestPolicy(config.validation),
@@ -121,10 +122,10 @@ export function openContent(
   });
 }
 
-function driverOptions(driver: DriverConfig): DriverOptions {
-  if (driver.kind === 'memory') return { kind: 'memory' };
-  if (driver.kind === 'filesystem') return driver;
-  throw new Error(`this build has no storage driver ${driver.kind}; use filesystem or memory`);
+function driverOptions({ driver, redirect }: StorageConfig): DriverOptions {
+  if (driver.kind === 'memory' || driver.kind === 'filesystem') return driver;
+  if (driver.kind === 's3') return { ...driver, redirect };
+  throw new Error(`there is no storage driver ${driver.kind} yet; use filesystem, s3 or memory`);
 }
 
 function manifestPolicy(validation: ValidationConfig): ManifestPolicy {

@@ -62,6 +62,8 @@ export interface DeleteOptions {
  */
 export interface StorageDriver {
   readonly name: string;
+  /** Makes sure that the store can be used. Throws an Error that says what to change. */
+  open?(): Promise<void>;
   /** Small content, whole. */
   get(path: string): Promise<Buffer>;
   /** Replaces the content at `path` atomically: a reader sees the old bytes or the new, never a mixture. */

@@ -8,6 +8,8 @@ export interface StorageConfig {
   delete: boolean;
   /** Refuses every write. Default false. */
   readOnly: boolean;
+  /** Whether clients are sent to a backend that has URLs of its own, for layers. Default true; false in a flavors file. */
+  redirect: boolean;
   /** Internal location of nginx that sends the files of a filesystem store (X-Accel-Redirect); undefined for none. */
   accelRedirect: string | undefined;
   purge: PurgeConfig;
@@ -29,7 +31,7 @@ export interface FilesystemConfig {
   fsync: boolean;
 }
 
-/** Amazon S3, Ceph, MinIO and the like. Needs a build with that driver. */
+/** Amazon S3, Ceph, MinIO, versitygw and the like. */
 export interface S3Config {
   kind: 's3';
   bucket: string;
@@ -53,7 +55,7 @@ export interface S3Config {
   storageClass: string;
 }
 
-/** Azure Blob Storage. Needs a build with that driver. */
+/** Azure Blob Storage; there is no driver for it yet. */
 export interface AzureConfig {
   kind: 'azure';
   accountName: string;
@@ -64,7 +66,7 @@ export interface AzureConfig {
   root: string;
 }
 
-/** Google Cloud Storage. Needs a build with that driver. */
+/** Google Cloud Storage; there is no driver for it yet. */
 export interface GcsConfig {
   kind: 'gcs';
   bucket: string;
@@ -118,14 +120,13 @@ export function readStorage(
 ): StorageConfig {
   const storage = openStorage(root);
   const maintenance = storage.section('maintenance');
-  // Files have no URLs to redirect to, in distribution and docker-registry neither.
-  storage.section('redirect').ignore('disable');
   storage.section('tag').idle('concurrencylimit');
   const purging = maintenance.section('uploadpurging');
   return {
     driver: readDriver(storage, defaults.root),
     delete: storage.switch('delete', defaults.delete),
     readOnly: maintenance.switch('readonly', false),
+    redirect: !storage.section('redirect').boolean('disable', false),
     accelRedirect: storage.string('accelredirect')?.replace(/\/+$/, ''),
     purge: {
       enabled: purging.boolean('enabled', true),

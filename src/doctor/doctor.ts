@@ -54,6 +54,7 @@ async function checkConfigured(config: Config): Promise<Diagnosis[]> {
   ];
   try {
     const content = openContent(config, quiet);
+    if (!storage.readOnly) await content.driver.open?.();
     found.push(await checkStorageWritable(content.driver, storage.readOnly));
     if (storage.driver.kind === 'filesystem') found.push(checkDiskSpace(storage.driver.root));
     found.push(...(await checkEndpoints(notifications.endpoints, content.driver)));

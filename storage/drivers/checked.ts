@@ -27,6 +27,7 @@ function invalid(path: string): Error {
  */
 export function checked(driver: StorageDriver): StorageDriver {
   const redirect = driver.redirectUrl?.bind(driver);
+  const open = driver.open?.bind(driver);
   const close = driver.close?.bind(driver);
   return {
     name: driver.name,
@@ -47,6 +48,7 @@ export function checked(driver: StorageDriver): StorageDriver {
         redirect(checkPath(path), request),
     }),
     ...(driver.local && { local: driver.local }),
+    ...(open && { open }),
     ...(close && { close }),
   };
 }

@@ -38,6 +38,7 @@ export function instrumented<Token>(
   observerOf: (action: StorageAction) => ActionObserver<Token>,
 ): StorageDriver {
   const redirect = driver.redirectUrl?.bind(driver);
+  const open = driver.open?.bind(driver);
   const close = driver.close?.bind(driver);
   const get = observerOf('GetContent');
   const put = observerOf('PutContent');
@@ -68,6 +69,7 @@ export function instrumented<Token>(
         observed(redirectUrl, path, () => redirect(path, request)),
     }),
     ...(driver.local && { local: driver.local }),
+    ...(open && { open }),
     ...(close && { close }),
   };
 }

@@ -91,6 +91,7 @@ go_program helm helm.sh/helm/v3/cmd/helm@v3.22.0
 go_program cosign github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5
 go_program pebble github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
 go_program pebble-challtestsrv github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv@v2.10.1
+go_program versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
 own_client dockerv1
 own_client oras
 own_client deploycheck

@@ -8,7 +8,7 @@ own=${ISTHMUS_E2E_TOOLS:-${HOME:-/root}/.cache/isthmus-e2e}/bin
 
 missing=()
 for name in dockerd docker runc podman buildah skopeo docker-registry busybox nginx systemd-analyze redis-server tar zstd \
-  registry-3 crane regctl helm cosign oras dockerv1 deploycheck pebble pebble-challtestsrv; do
+  registry-3 crane regctl helm cosign oras dockerv1 deploycheck pebble pebble-challtestsrv versitygw; do
   PATH=$own:/usr/bin:/usr/sbin:/bin:/sbin:$PATH command -v "$name" >/dev/null || missing+=("$name")
 done
 if [ "${#missing[@]}" -gt 0 ]; then

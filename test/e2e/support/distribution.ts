@@ -18,14 +18,24 @@ export async function startDistribution(
   root: string,
 ): Promise<ChildServer> {
   await mkdir(root, { recursive: true });
+  const storage = `filesystem: { rootdirectory: "${root}" }`;
+  return startDistributionOn(version, storage, join(root, '..'));
+}
+
+/** As `startDistribution`, with a driver as its configuration names it; `folder` is where that is written. */
+export async function startDistributionOn(
+  version: DistributionVersion,
+  storage: string,
+  folder: string,
+): Promise<ChildServer> {
   const port = await freePort();
-  const config = join(root, '..', `distribution-${port}.yml`);
+  const config = join(folder, `distribution-${port}.yml`);
   await writeFile(
     config,
     `version: 0.1
 log: { level: error, accesslog: { disabled: true } }
 storage:
-  filesystem: { rootdirectory: "${root}" }
+  ${storage}
   delete: { enabled: true }
   maintenance: { uploadpurging: { enabled: false } }
 http: { addr: "127.0.0.1:${port}", secret: e2e }
