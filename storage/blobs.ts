@@ -100,13 +100,18 @@ export class BlobStore {
 
   /**
    * As `adopt`, of the file `data` in a directory that has served its purpose: it becomes the blob's own where that can
-   * be, else it is removed.
+   * be, else it is removed. `flushed` says whether its bytes are on the disk already.
    */
-  async adoptDirectory(directory: string, digest: Digest, size: number): Promise<void> {
+  async adoptDirectory(
+    directory: string,
+    digest: Digest,
+    size: number,
+    flushed?: Promise<boolean>,
+  ): Promise<void> {
     const { local } = this.#driver;
     const data = `${directory}/data`;
     if (local?.moveDirectory && (await this.size(digest)) !== size) {
-      await this.#driver.commit(data);
+      if (!(await flushed)) await this.#driver.commit(data);
       if (await local.moveDirectory(directory, blobDirectory(digest), 'data')) return;
     }
     await this.adopt(data, digest, size);

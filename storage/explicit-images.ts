@@ -29,7 +29,7 @@ export interface ExplicitImage {
 }
 
 /** The first line of an image's record; its JSON follows as it was sent. */
-export interface ImageLine extends LayerRecord {
+interface ImageLine extends LayerRecord {
   ancestry: V1ImageId[];
   checksums: string[];
 }
@@ -88,7 +88,7 @@ export class ExplicitImages {
 }
 
 /** The line that a record begins with. Throws SyntaxError for a damaged one. */
-export function imageLine(record: Buffer): ImageLine {
+function imageLine(record: Buffer): ImageLine {
   return JSON.parse(record.toString('utf8', 0, lineEnd(record))) as ImageLine;
 }
 

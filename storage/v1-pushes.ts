@@ -4,14 +4,16 @@ import type { Readable } from 'node:stream';
 import type { BlobFacts, FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
 import { BOOT_ID } from './boot-id.ts';
+import { boundedCache } from './bounded-cache.ts';
 import { isBadLayer, LayerDigester } from './bridge/layer-facts.ts';
 import { createPayloadHash } from './bridge/payload-checksum.ts';
 import { TarSum, type TarSumVersion } from './bridge/tarsum.ts';
 import { type Digest, digestSoFar } from './digest.ts';
-import type { StorageDriver } from './driver.ts';
+import type { FileStamp, StorageDriver } from './driver.ts';
 import { ConditionFailedError, ifFound, storageError } from './errors.ts';
 import type { ExplicitImages, LayerRecord } from './explicit-images.ts';
 import { takeLease } from './lease.ts';
+import { sameStamp } from './links.ts';
 import type { V1ImageId } from './names.ts';
 import { v1Claim, v1ImportLock, v1StagingDirectory, v1StagingFile } from './paths.ts';
 import { putIfAbsent, readRecord } from './records.ts';
@@ -72,6 +74,8 @@ export class V1Pushes {
   readonly #blobs: BlobStore;
   readonly #facts: FactStore;
   readonly #images: ExplicitImages;
+  /** Of layers that came lately, by path. */
+  readonly #flushes = boundedCache<string, { stamp: FileStamp; done: Promise<boolean> }>(1_000);
 
   constructor(driver: StorageDriver, blobs: BlobStore, facts: FactStore, images: ExplicitImages) {
     this.#driver = driver;
@@ -129,15 +133,30 @@ export class V1Pushes {
           return tap(chunk);
         });
       await this.#stage(id, staged.json, fill, claimant, await this.#isSumLikely(staged.ancestry));
-      this.#beginFlush(id, claimant);
+      this.#beginFlush(this.#file(id, claimant, 'data'));
     } finally {
       await lease.release();
     }
   }
 
   /** While the client sends the checksum, the layer may be on its way to the disk. */
-  #beginFlush(id: V1ImageId, claimant: string): void {
-    this.#driver.commit(this.#file(id, claimant, 'data')).catch(() => undefined);
+  #beginFlush(path: string): void {
+    const stamp = this.#driver.local?.stamp(path);
+    if (!stamp) return;
+    const done = this.#driver.commit(path).then(
+      () => true,
+      () => false,
+    );
+    this.#flushes.set(path, { stamp, done });
+  }
+
+  /** Whether this process has flushed the very bytes that are staged. */
+  async #isFlushed(path: string): Promise<boolean> {
+    const begun = this.#flushes.get(path);
+    this.#flushes.delete(path);
+    if (!begun) return false;
+    const stamp = this.#driver.local?.stamp(path);
+    return stamp !== undefined && sameStamp(begun.stamp, stamp) && begun.done;
   }
 
   /**
@@ -384,10 +403,11 @@ export class V1Pushes {
 
   async #adopt(id: V1ImageId, claimant: string, received: Received): Promise<void> {
     const { blob, size, facts } = received;
+    const flushed = this.#isFlushed(this.#file(id, claimant, 'data'));
     const adopted =
       size === 0
         ? this.#blobs.put(Buffer.alloc(0), blob)
-        : this.#blobs.adoptDirectory(this.#directory(id, claimant), blob, size);
+        : this.#blobs.adoptDirectory(this.#directory(id, claimant), blob, size, flushed);
     await Promise.all([adopted, this.#facts.record(blob, facts)]);
   }
 
