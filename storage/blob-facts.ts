@@ -13,7 +13,7 @@ import type { StorageDriver } from './driver.ts';
 import { makeOnce } from './lease.ts';
 import { gather } from './listings.ts';
 import { blobFacts, blobLock, diffBlob, diffRoot } from './paths.ts';
-import { putIfAbsent, readRecord } from './records.ts';
+import { putHint, putIfAbsent, readRecord } from './records.ts';
 import { type Urgency, WorkQueue } from './work-queue.ts';
 
 /** What is known of a blob as a layer, or that it is none. */
@@ -59,11 +59,7 @@ export class FactStore {
   async record(blob: Digest, facts: BlobFacts): Promise<void> {
     this.#known.set(blob, facts);
     const record: FactsRecord = isBadLayer(facts) ? { ...facts, limits: this.limits } : facts;
-    const path = blobFacts(blob);
-    // Facts are rarely found twice, and to write them without a look at what is there is cheaper.
-    if (!(await putIfAbsent(this.#driver, path, JSON.stringify(record), { durable: false }))) {
-      await this.#driver.put(path, JSON.stringify(record), { durable: false });
-    }
+    await putHint(this.#driver, blobFacts(blob), JSON.stringify(record));
     // A plain tar is its own diff ID.
     if (isBadLayer(facts) || facts.diffId === blob) return;
     const options = { durable: false, shared: true };

@@ -11,6 +11,13 @@ import type { SharedCache } from './shared-cache.ts';
 /** Blobs up to this size may be kept in memory, in bytes. */
 const SMALL_BLOB = 64 * 1024;
 
+export interface AdoptOptions {
+  /** Whether the bytes are on the disk already. */
+  flushed?: Promise<boolean>;
+  /** Called when everybody can see the blob, which may be before it would survive a power cut, or not at all. */
+  shown?: () => void;
+}
+
 /** The blobs of the whole store, by digest, without regard to who may see them. */
 export class BlobStore {
   readonly #driver: StorageDriver;
@@ -100,19 +107,19 @@ export class BlobStore {
 
   /**
    * As `adopt`, of the file `data` in a directory that has served its purpose: it becomes the blob's own where that can
-   * be, else it is removed. `flushed` says whether its bytes are on the disk already.
+   * be, else it is removed.
    */
   async adoptDirectory(
     directory: string,
     digest: Digest,
     size: number,
-    flushed?: Promise<boolean>,
+    { flushed, shown }: AdoptOptions = {},
   ): Promise<void> {
     const { local } = this.#driver;
     const data = `${directory}/data`;
     if (local?.moveDirectory && (await this.size(digest)) !== size) {
       if (!(await flushed)) await this.#driver.commit(data);
-      if (await local.moveDirectory(directory, blobDirectory(digest), 'data')) return;
+      if (await local.moveDirectory(directory, blobDirectory(digest), 'data', shown)) return;
     }
     await this.adopt(data, digest, size);
     await this.#driver.delete(directory, { durable: false });

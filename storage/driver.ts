@@ -130,9 +130,9 @@ export interface LocalFiles {
   /**
    * Makes a directory the directory `to`, durably, and removes every file in it but `keep`. False, and nothing is done,
    * where something lies at `to`, or another directory in this one. To move its one file alone would cost a directory
-   * made and another removed.
+   * made and another removed. Calls `shown` once it is there for all to see, before that is durable.
    */
-  moveDirectory?(from: string, to: string, keep: string): Promise<boolean>;
+  moveDirectory?(from: string, to: string, keep: string, shown?: () => void): Promise<boolean>;
   /** Removes a directory if nothing is in it, and so those above it, up to and with `top`. */
   prune?(path: string, top: string): void;
 }

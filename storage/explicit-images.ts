@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache';
+import type { BlobStore } from './blobs.ts';
 import type { LayerEncoding } from './bridge/layer-encoding.ts';
 import type { Digest } from './digest.ts';
 import type { FileStamp, StorageDriver } from './driver.ts';
-import { ifFound } from './errors.ts';
+import { ConditionFailedError, ifFound } from './errors.ts';
 import type { V1ImageId } from './names.ts';
 import { v1ImageRecord } from './paths.ts';
+import { putIfAbsent } from './records.ts';
 
 /** The layer of an image. */
 export interface LayerRecord {
@@ -44,10 +46,12 @@ interface Cached {
 /** Images that V1 clients pushed, each in one small record. Once complete they never change, but garbage collection takes them. */
 export class ExplicitImages {
   readonly #driver: StorageDriver;
+  readonly #blobs: BlobStore;
   readonly #cache: LRUCache<V1ImageId, Cached>;
 
-  constructor(driver: StorageDriver, cacheBytes: number) {
+  constructor(driver: StorageDriver, blobs: BlobStore, cacheBytes: number) {
     this.#driver = driver;
+    this.#blobs = blobs;
     this.#cache = new LRUCache({
       maxSize: Math.max(cacheBytes, 1),
       sizeCalculation: ({ image, record }) => record.length + image.ancestry.length * 80 + 700,
@@ -66,24 +70,32 @@ export class ExplicitImages {
     if (!record) return undefined;
     if (cached && !local && cached.record.equals(record)) return cached.image;
     const image = imageOf(id, record);
+    // After a power cut the record may be there without its layer.
+    if ((await this.#blobs.size(image.layer.blob)) !== image.layer.size) return undefined;
     this.#cache.set(id, { image, stamp, record });
     return image;
   }
 
   /**
-   * Stores a complete image, which nobody sees before `after` has happened: whatever else is on its way to the disk, such
-   * as the layer. Throws ConditionFailedError when there is an image of this ID.
+   * Stores a complete image, which nobody sees before `after` has happened, such as that its layer is seen. Throws
+   * ConditionFailedError when there is an image of this ID.
    */
   async put(image: ExplicitImage, after?: Promise<unknown>): Promise<void> {
     const { id, layer, ancestry, checksums, json } = image;
     const line: ImageLine = { ...layer, ancestry, checksums };
     const record = Buffer.concat([Buffer.from(`${JSON.stringify(line)}\n`), json]);
     const path = v1ImageRecord(id);
-    await this.#driver.put(path, record, {
-      condition: 'absent',
-      ...(after !== undefined && { after }),
-    });
+    const options = after === undefined ? {} : { after };
+    if (!(await putIfAbsent(this.#driver, path, record, options))) await this.#mend(id, record);
     this.#cache.set(id, { image, stamp: this.#driver.local?.stamp(path), record });
+  }
+
+  /** Takes the place of a record that has lost its layer. */
+  async #mend(id: V1ImageId, record: Buffer): Promise<void> {
+    const path = v1ImageRecord(id);
+    const present = await ifFound(this.#driver.get(path));
+    if (!present || (await this.get(id))) throw new ConditionFailedError(path);
+    await this.#driver.put(path, record, { condition: { unchanged: present } });
   }
 }
 

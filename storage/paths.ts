@@ -21,7 +21,7 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *   docker/registry/v1/
  *     staging/<id>-<claimant>/{json,data,received,lock}              a push in progress, apart for each user
  *     staging/<id>.import                                            who brings the image in
- *     images/<hh>/<id>                                               complete: a line { blob, size, …, ancestry, checksums },
+ *     images/<id>                                                    complete: a line { blob, size, …, ancestry, checksums },
  *                                                                    then its JSON as sent
  *     claims/<hh>/<id>/<claimant>                                    users who proved that they have this very image
  *     holders/<hh>/<id>/<name with ~ for />                          repositories that hold the pushed image
@@ -113,7 +113,7 @@ export const v1RepositoryRecord = (name: RepositoryName, record: string): string
   `${v1RepositoryRoot(name)}/records/${record}`;
 
 /** Its presence says that the pushed image is complete. */
-export const v1ImageRecord = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
+export const v1ImageRecord = (id: V1ImageId): string => `${v1ImagesRoot}/${id}`;
 export const v1StagingRoot = `${V1}/staging`;
 /** Held while the image is brought in from an archive, a tree or upstream. */
 export const v1ImportLock = (id: V1ImageId): string => `${v1StagingRoot}/${id}.import`;

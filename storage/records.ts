@@ -66,6 +66,19 @@ export async function putIfAbsent(
   }
 }
 
+/**
+ * Puts what may be lost with a crash, and is seldom there already: to look first would cost more. A crash may leave a
+ * torn one.
+ */
+export async function putHint(
+  driver: StorageDriver,
+  path: string,
+  content: Uint8Array | string,
+): Promise<void> {
+  if (await putIfAbsent(driver, path, content, { durable: false })) return;
+  await driver.put(path, content, { durable: false });
+}
+
 /** How often a change is tried again before its writer gives up on a crowd of others. */
 const MAX_ATTEMPTS = 50;
 

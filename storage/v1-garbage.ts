@@ -66,14 +66,9 @@ export class V1GarbageRoot implements GarbageRoot {
 
   /** Looks at what is there. Which images stay shows when it is known which manifests do. */
   async mark(marks: Marks): Promise<void> {
-    for (const root of [v1ImagesRoot, v1AllReadersRoot]) {
-      for await (const shard of this.#driver.list(root)) {
-        for await (const id of this.#driver.list(`${root}/${shard}`)) {
-          if (!isImageId(id) || this.#found.has(id)) continue;
-          const found = await this.#look(id, marks);
-          if (found) this.#found.set(id, found);
-        }
-      }
+    for await (const id of this.#ids()) {
+      const found = isImageId(id) && !this.#found.has(id) && (await this.#look(id, marks));
+      if (found) this.#found.set(id as V1ImageId, found);
     }
     for await (const name of this.#driver.list(v1StagingRoot)) await this.#keepStaged(name);
   }
@@ -117,6 +112,14 @@ export class V1GarbageRoot implements GarbageRoot {
     ];
     if (diffId) paths.push(diffBlob(diffId, digest));
     for (const path of paths) await this.#driver.delete(path, { durable: false });
+  }
+
+  /** Of all images that were pushed, and all that may have been kept. */
+  async *#ids(): AsyncGenerator<string> {
+    yield* this.#driver.list(v1ImagesRoot);
+    for await (const shard of this.#driver.list(v1AllReadersRoot)) {
+      yield* this.#driver.list(`${v1AllReadersRoot}/${shard}`);
+    }
   }
 
   async #look(id: V1ImageId, marks: Marks): Promise<Found | undefined> {

@@ -16,7 +16,7 @@ import { takeLease } from './lease.ts';
 import { sameStamp } from './links.ts';
 import type { V1ImageId } from './names.ts';
 import { v1Claim, v1ImportLock, v1StagingDirectory, v1StagingFile } from './paths.ts';
-import { putIfAbsent, readRecord } from './records.ts';
+import { putHint, putIfAbsent, readRecord } from './records.ts';
 import type { V1Sums } from './v1-store.ts';
 
 /**
@@ -110,7 +110,7 @@ export class V1Pushes {
       if (before?.equals(staged)) return;
       await this.#driver.delete(this.#directory(id, claimant), { durable: false });
     }
-    await this.#driver.put(this.#file(id, claimant, 'json'), staged, { durable: false });
+    await putHint(this.#driver, this.#file(id, claimant, 'json'), staged);
   }
 
   /** Receives the layer, and finds in the one pass all that will be asked of it. */
@@ -358,9 +358,7 @@ export class V1Pushes {
       }),
       boot: BOOT_ID,
     };
-    await this.#driver.put(this.#file(id, claimant, 'received'), JSON.stringify(received), {
-      durable: false,
-    });
+    await putHint(this.#driver, this.#file(id, claimant, 'received'), JSON.stringify(received));
     return received;
   }
 
@@ -371,18 +369,20 @@ export class V1Pushes {
     twinOf: TwinOf,
   ): Promise<void> {
     const { id, json, ancestry, received } = push;
-    let stored: Promise<void> | undefined;
+    let stored: Promise<unknown> | undefined;
     if (!(await this.#isPresent(id, json, received))) {
       const own = layerRecord(received);
       const twin = await twinOf(ancestry, own);
       const checksums = [received.payload, ...(received.tarsums ?? [])];
       const image = { id, json, ancestry, layer: twin ?? own, checksums };
       const layer = twin ? undefined : this.#adopt(id, stagedBy, received);
-      stored = this.#images.put(image, layer).catch(async (error) => {
-        // Of several who complete the image at the same time one is first.
-        const lost = error instanceof ConditionFailedError;
-        if (!lost || !(await this.#isPresent(id, json, received))) throw error;
-      });
+      stored = Promise.all([this.#images.put(image, layer?.shown), layer?.durable]).catch(
+        async (error) => {
+          // Of several who complete the image at the same time one is first.
+          const lost = error instanceof ConditionFailedError;
+          if (!lost || !(await this.#isPresent(id, json, received))) throw error;
+        },
+      );
     }
     await (claimant === '' ? stored : this.#claim(id, claimant, stored));
   }
@@ -396,19 +396,35 @@ export class V1Pushes {
   }
 
   /** Notes that the user has this very image, which shows once it is stored. */
-  async #claim(id: V1ImageId, claimant: string, stored: Promise<void> | undefined): Promise<void> {
+  async #claim(
+    id: V1ImageId,
+    claimant: string,
+    stored: Promise<unknown> | undefined,
+  ): Promise<void> {
     const path = v1Claim(id, segment(claimant));
     await putIfAbsent(this.#driver, path, '', stored === undefined ? {} : { after: stored });
   }
 
-  async #adopt(id: V1ImageId, claimant: string, received: Received): Promise<void> {
-    const { blob, size, facts } = received;
+  /** Makes the staged layer a blob: first everybody can see it, then it would survive a power cut. */
+  #adopt(
+    id: V1ImageId,
+    claimant: string,
+    { blob, size, facts }: Received,
+  ): { shown: Promise<unknown>; durable: Promise<unknown> } {
+    let show = () => {};
+    const seen = new Promise<void>((resolve) => {
+      show = resolve;
+    });
     const flushed = this.#isFlushed(this.#file(id, claimant, 'data'));
     const adopted =
       size === 0
         ? this.#blobs.put(Buffer.alloc(0), blob)
-        : this.#blobs.adoptDirectory(this.#directory(id, claimant), blob, size, flushed);
-    await Promise.all([adopted, this.#facts.record(blob, facts)]);
+        : this.#blobs.adoptDirectory(this.#directory(id, claimant), blob, size, {
+            flushed,
+            shown: show,
+          });
+    const durable = Promise.all([adopted, this.#facts.record(blob, facts)]);
+    return { shown: Promise.race([seen, durable]), durable };
   }
 
   async #staged(id: V1ImageId, claimant: string): Promise<Staged | undefined> {

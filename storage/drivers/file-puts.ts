@@ -76,12 +76,9 @@ export class FilePuts {
     const { absent, durable, mode, after } = options;
     const target = this.#root + path;
     const aside = asideOf(target);
-    const write = async () => {
-      this.#directories.makeFor(target, path);
-      await this.#write(aside, content, path, { durable, mode });
-    };
     try {
-      await allSettled(after === undefined ? [write()] : [write(), after]);
+      const written = this.#write(aside, content, path, { durable, mode });
+      await allSettled(after === undefined ? [written] : [written, after]);
       if (absent) {
         fs.linkSync(aside, target);
         fs.unlinkSync(aside);

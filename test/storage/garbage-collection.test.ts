@@ -339,7 +339,7 @@ describe('garbage collection of a tree in distribution’s layout', () => {
   describe('other roots', () => {
     const v1 = '/docker/registry/v1';
     const id = 'ab'.repeat(32);
-    const record = `${v1}/images/ab/${id}`;
+    const record = `${v1}/images/${id}`;
 
     it('keep the layers of V1 images', async () => {
       const layer = randomBlob();

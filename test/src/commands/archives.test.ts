@@ -66,7 +66,7 @@ describe('isthmus import v1', () => {
     });
     const gone = once(child, 'exit');
     const complete = () =>
-      chain.filter(({ id }) => existsSync(join(images, id.slice(0, 2), id))).length;
+      chain.filter(({ id }) => existsSync(join(images, id))).length;
     while (complete() < 2 && child.exitCode === null)
       await new Promise((done) => setTimeout(done, 2));
     child.kill('SIGKILL');

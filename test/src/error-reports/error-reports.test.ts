@@ -72,9 +72,9 @@ async function webhook(context: TestContext, status = 200) {
 async function brokenRegistry(context: TestContext, settings: string) {
   const root = temporaryDirectory(context);
   const id = '0'.repeat(64);
-  const shard = join(root, 'docker/registry/v1/images/00');
-  mkdirSync(shard, { recursive: true });
-  writeFileSync(join(shard, id), '{}');
+  const images = join(root, 'docker/registry/v1/images');
+  mkdirSync(images, { recursive: true });
+  writeFileSync(join(images, id), '{}');
   const log = collectingLog();
   const { config } = flavor(`storage: {filesystem: {rootdirectory: "${root}"}}\n${settings}`);
   const service = await openService(config, log);
