@@ -1,43 +1,20 @@
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { BlobFacts, FactStore } from './blob-facts.ts';
+import type { FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
-import { BOOT_ID } from './boot-id.ts';
-import { boundedCache } from './bounded-cache.ts';
 import { isBadLayer, LayerDigester } from './bridge/layer-facts.ts';
 import { createPayloadHash } from './bridge/payload-checksum.ts';
 import { TarSum, type TarSumVersion } from './bridge/tarsum.ts';
 import { type Digest, digestSoFar } from './digest.ts';
-import type { FileStamp, StorageDriver } from './driver.ts';
+import type { StorageDriver } from './driver.ts';
 import { ConditionFailedError, ifFound, storageError } from './errors.ts';
 import type { ExplicitImages, LayerRecord } from './explicit-images.ts';
 import { takeLease } from './lease.ts';
-import { sameStamp } from './links.ts';
 import type { V1ImageId } from './names.ts';
-import { v1Claim, v1ImportLock, v1StagingDirectory, v1StagingFile } from './paths.ts';
-import { putHint, putIfAbsent, readRecord } from './records.ts';
+import { v1Claim, v1ImportLock } from './paths.ts';
+import { putIfAbsent } from './records.ts';
+import { type Received, segment, V1Staging } from './v1-staging.ts';
 import type { V1Sums } from './v1-store.ts';
-
-/**
- * What is known of a staged layer once all of it arrived; a later request completes the image with it. It holds only
- * until the machine restarts: the bytes were not flushed.
- */
-interface Received {
-  blob: Digest;
-  size: number;
-  facts: BlobFacts;
-  payload: string;
-  /** Empty when the layer is no tar; absent when it was not worked out. */
-  tarsums?: string[];
-  boot: string;
-}
-
-/** An image whose push has begun. */
-interface Staged {
-  json: Buffer;
-  ancestry: V1ImageId[];
-}
 
 /** What was computed of a layer on the way in. */
 export interface ComputedSums {
@@ -74,21 +51,19 @@ export class V1Pushes {
   readonly #blobs: BlobStore;
   readonly #facts: FactStore;
   readonly #images: ExplicitImages;
-  /** Of layers that came lately, by path. */
-  readonly #flushes = boundedCache<string, { stamp: FileStamp; done: Promise<boolean> }>(1_000);
+  readonly #staging: V1Staging;
 
   constructor(driver: StorageDriver, blobs: BlobStore, facts: FactStore, images: ExplicitImages) {
     this.#driver = driver;
     this.#blobs = blobs;
     this.#facts = facts;
     this.#images = images;
+    this.#staging = new V1Staging(driver);
   }
 
   /** Whether this user has begun to push the image, and not finished. */
-  async inProgress(id: V1ImageId, claimant: string): Promise<boolean> {
-    const path = this.#file(id, claimant, 'json');
-    if (this.#driver.local) return this.#driver.local.stamp(path) !== undefined;
-    return (await ifFound(this.#driver.stat(path))) !== undefined;
+  inProgress(id: V1ImageId, claimant: string): Promise<boolean> {
+    return this.#staging.has(id, claimant);
   }
 
   /** Whether this user once uploaded the very content of this image. */
@@ -99,18 +74,12 @@ export class V1Pushes {
 
   /** The ancestry of an image that is being pushed. */
   async ancestry(id: V1ImageId, claimant: string): Promise<V1ImageId[] | undefined> {
-    return (await this.#staged(id, claimant))?.ancestry;
+    return (await this.#staging.get(id, claimant))?.ancestry;
   }
 
   /** Begins the push, or begins it again. A layer that came for other JSON is dropped: its sum covers both. */
-  async begin(id: V1ImageId, json: Buffer, ancestry: V1ImageId[], claimant: string): Promise<void> {
-    const staged = joinStaged(json, ancestry);
-    if (await this.inProgress(id, claimant)) {
-      const before = await ifFound(this.#driver.get(this.#file(id, claimant, 'json')));
-      if (before?.equals(staged)) return;
-      await this.#driver.delete(this.#directory(id, claimant), { durable: false });
-    }
-    await putHint(this.#driver, this.#file(id, claimant, 'json'), staged);
+  begin(id: V1ImageId, json: Buffer, ancestry: V1ImageId[], claimant: string): Promise<void> {
+    return this.#staging.begin(id, { json, ancestry }, claimant);
   }
 
   /** Receives the layer, and finds in the one pass all that will be asked of it. */
@@ -120,12 +89,12 @@ export class V1Pushes {
     claimant: string,
     onBytes?: (bytes: number) => void,
   ): Promise<void> {
-    const lease = await takeLease(this.#driver, this.#file(id, claimant, 'lock'));
+    const lease = await takeLease(this.#driver, this.#staging.file(id, claimant, 'lock'));
     if (!lease) {
       throw storageError('UPLOAD_BUSY', 'This layer is being uploaded by another request');
     }
     try {
-      const staged = await this.#staged(id, claimant);
+      const staged = await this.#staging.get(id, claimant);
       if (!staged) throw storageError('IMAGE_UNKNOWN', 'Image not found');
       const fill: Fill = (path, tap) =>
         this.#driver.append(path, 0, source, (chunk) => {
@@ -133,30 +102,10 @@ export class V1Pushes {
           return tap(chunk);
         });
       await this.#stage(id, staged.json, fill, claimant, await this.#isSumLikely(staged.ancestry));
-      this.#beginFlush(this.#file(id, claimant, 'data'));
+      this.#staging.beginFlush(id, claimant);
     } finally {
       await lease.release();
     }
-  }
-
-  /** While the client sends the checksum, the layer may be on its way to the disk. */
-  #beginFlush(path: string): void {
-    const stamp = this.#driver.local?.stamp(path);
-    if (!stamp) return;
-    const done = this.#driver.commit(path).then(
-      () => true,
-      () => false,
-    );
-    this.#flushes.set(path, { stamp, done });
-  }
-
-  /** Whether this process has flushed the very bytes that are staged. */
-  async #isFlushed(path: string): Promise<boolean> {
-    const begun = this.#flushes.get(path);
-    this.#flushes.delete(path);
-    if (!begun) return false;
-    const stamp = this.#driver.local?.stamp(path);
-    return stamp !== undefined && sameStamp(begun.stamp, stamp) && begun.done;
   }
 
   /**
@@ -179,7 +128,7 @@ export class V1Pushes {
     if (!lease)
       throw storageError('UPLOAD_BUSY', 'This image is being imported by another process');
     try {
-      await this.#driver.delete(this.#directory(id, IMPORTER), { durable: false });
+      await this.#staging.drop(id, IMPORTER);
       let linked = false;
       const received = await this.#stage(
         id,
@@ -203,7 +152,7 @@ export class V1Pushes {
       await this.#commit(push, IMPORTER, options.claimant ?? '', noTwin);
       return linked ? 'linked' : 'copied';
     } finally {
-      await this.#driver.delete(this.#directory(id, IMPORTER), { durable: false });
+      await this.#staging.drop(id, IMPORTER);
       await lease.release();
     }
   }
@@ -235,7 +184,7 @@ export class V1Pushes {
    */
   async complete(id: V1ImageId, sums: V1Sums, claimant: string, twinOf: TwinOf): Promise<void> {
     // Nobody may begin the layer again between its check and its place among the blobs.
-    const lease = await takeLease(this.#driver, this.#file(id, claimant, 'lock'));
+    const lease = await takeLease(this.#driver, this.#staging.file(id, claimant, 'lock'));
     if (!lease) {
       throw storageError('UPLOAD_BUSY', 'This layer is being uploaded by another request');
     }
@@ -247,9 +196,9 @@ export class V1Pushes {
   }
 
   async #complete(id: V1ImageId, sums: V1Sums, claimant: string, twinOf: TwinOf): Promise<void> {
-    const staged = await this.#staged(id, claimant);
+    const staged = await this.#staging.get(id, claimant);
     if (!staged) throw storageError('IMAGE_UNKNOWN', 'Image not found');
-    const received = await this.#received(id, claimant);
+    const received = await this.#staging.received(id, claimant);
     if (!received) {
       throw storageError('IMAGE_INVALID', 'The layer of this image was not uploaded yet');
     }
@@ -263,7 +212,7 @@ export class V1Pushes {
     if (!right) throw storageError('IMAGE_INVALID', 'Checksum mismatch');
     const push = { id, json, ancestry, received: { ...received, tarsums } };
     await this.#commit(push, claimant, claimant, twinOf);
-    await this.#driver.delete(this.#directory(id, claimant), { durable: false });
+    await this.#staging.drop(id, claimant);
   }
 
   /**
@@ -313,7 +262,7 @@ export class V1Pushes {
       blobDigest: false,
       onTar: (chunk) => tarSum.write(chunk),
     });
-    for await (const chunk of await this.#driver.read(this.#file(id, claimant, 'data'))) {
+    for await (const chunk of await this.#driver.read(this.#staging.file(id, claimant, 'data'))) {
       await digester.write(chunk as Buffer);
     }
     return isBadLayer(await digester.finish()) ? undefined : tarSum.finish(json);
@@ -326,9 +275,7 @@ export class V1Pushes {
     claimant: string,
     withTarsum = true,
   ): Promise<Received> {
-    const layer = this.#file(id, claimant, 'data');
-    await this.#driver.delete(this.#file(id, claimant, 'received'), { durable: false });
-    await this.#driver.delete(layer, { durable: false });
+    const layer = await this.#staging.makeRoom(id, claimant);
     const payload = createPayloadHash(json);
     const tarSum = withTarsum ? new TarSum() : undefined;
     const digester = new LayerDigester({
@@ -356,9 +303,8 @@ export class V1Pushes {
           (sum) => sum !== undefined,
         ),
       }),
-      boot: BOOT_ID,
     };
-    await putHint(this.#driver, this.#file(id, claimant, 'received'), JSON.stringify(received));
+    await this.#staging.note(id, claimant, received);
     return received;
   }
 
@@ -415,59 +361,16 @@ export class V1Pushes {
     const seen = new Promise<void>((resolve) => {
       show = resolve;
     });
-    const flushed = this.#isFlushed(this.#file(id, claimant, 'data'));
+    const flushed = this.#staging.isFlushed(id, claimant);
     const adopted =
       size === 0
         ? this.#blobs.put(Buffer.alloc(0), blob)
-        : this.#blobs.adoptDirectory(this.#directory(id, claimant), blob, size, {
+        : this.#blobs.adoptDirectory(this.#staging.directory(id, claimant), blob, size, {
             flushed,
             shown: show,
           });
     const durable = Promise.all([adopted, this.#facts.record(blob, facts)]);
     return { shown: Promise.race([seen, durable]), durable };
-  }
-
-  async #staged(id: V1ImageId, claimant: string): Promise<Staged | undefined> {
-    const bytes = await ifFound(this.#driver.get(this.#file(id, claimant, 'json')));
-    return bytes && splitStaged(bytes);
-  }
-
-  async #received(id: V1ImageId, claimant: string): Promise<Received | undefined> {
-    const path = this.#file(id, claimant, 'received');
-    const received = await readRecord<Received>(this.#driver, path);
-    return received?.boot === BOOT_ID ? received : undefined;
-  }
-
-  #directory(id: V1ImageId, claimant: string): string {
-    return v1StagingDirectory(id, segment(claimant));
-  }
-
-  #file(id: V1ImageId, claimant: string, file: 'json' | 'data' | 'received' | 'lock'): string {
-    return v1StagingFile(id, segment(claimant), file);
-  }
-}
-
-/** A user name as a path segment. */
-function segment(claimant: string): string {
-  if (claimant === '') return 'anonymous';
-  return createHash('sha256').update(claimant).digest('hex').slice(0, 32);
-}
-
-/** Ancestry and JSON lie in one file, so that they can't disagree after a crash. */
-function joinStaged(json: Buffer, ancestry: V1ImageId[]): Buffer {
-  return Buffer.concat([Buffer.from(`${JSON.stringify(ancestry)}\n`), json]);
-}
-
-/** Undefined for what a power cut has torn. */
-function splitStaged(bytes: Buffer): Staged | undefined {
-  const end = bytes.indexOf('\n');
-  try {
-    return {
-      ancestry: JSON.parse(bytes.toString('utf8', 0, Math.max(0, end))) as V1ImageId[],
-      json: bytes.subarray(end + 1),
-    };
-  } catch {
-    return undefined;
   }
 }
 
