@@ -1,13 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { checkClient } from './client-check.ts';
+import { type Contender, Contenders } from './contenders.ts';
+import { interruptible } from './interrupt.ts';
 import { Load } from './load.ts';
 import { settle } from './machine.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import type { Options } from './options.ts';
-import { ownServer } from './own-server.ts';
-import { residentMib, treeOf } from './processes.ts';
+import { statusOf } from './probe.ts';
 import type { Sample } from './sampling.ts';
-import { ServerProcess } from './server-process.ts';
+import { measureStarts, STARTS } from './starts.ts';
 import { type Summary, summarize } from './summary.ts';
-import type { TargetAddress } from './target.ts';
 import { WORKLOADS } from './workloads/all.ts';
 import { type Kind, UNITS, type Workload } from './workloads/workload.ts';
 
@@ -15,61 +16,59 @@ export interface Row {
   id: string;
   title: string;
   kind: Kind;
-  /** By name of the target. */
+  /** By name of the target; who did not take part is missing. */
   results: Record<string, Summary>;
 }
 
 export interface Comparison {
   targets: string[];
+  /** Those of the targets that are this registry. */
+  ours: string[];
+  /** The peer that ours is divided by; the best of them where undefined. */
+  base?: string;
   rows: Row[];
   /** Claims that did not hold, and other things to know of the figures. */
   warnings: string[];
 }
 
-interface Contender extends TargetAddress {
-  process?: ServerProcess;
-  pid: number | undefined;
-}
-
-export const OURS = 'isthmus';
-const SETTLE_MS = 300;
-const WATCH_MS = 15;
-const LIMIT_S = 60;
+const LIMIT_S = { quick: 60, full: 120 };
+const MANIFEST_PATH = '/v2/bench/img/manifests/latest';
+/** More wrong answers than this part, and the figure is of something else. */
+const WRONG = 0.01;
+/** A sample that writes may fill as much memory as so many big blobs. */
+const SETTLED_BLOBS = 5;
 
 /** Measures us and the peers side by side: each round of a workload goes over all of them in turn. */
 export async function compare(options: Options, tell: (line: string) => void): Promise<Comparison> {
-  const own = await ownServer(options.folder, options);
-  const contenders: Contender[] = [
-    ...options.peers.map(({ command, pid, ...address }) => ({
-      ...address,
-      pid,
-      ...(command !== undefined && {
-        process: new ServerProcess(address.name, command, address.url),
-      }),
-    })),
-    { name: OURS, url: own.url, process: own.process, pid: undefined },
-  ];
-  const targets = contenders.map(({ name, url, auth }) => ({ name, url, auth }));
-  const load = new Load({ scale: options.scale, targets, limitSeconds: LIMIT_S });
-  const run = new Run(options, contenders, load, tell);
-  try {
-    return await run.all();
-  } finally {
-    await load.close();
-    for (const { process } of contenders) await process?.stop();
-    own.remove();
-  }
+  const contenders = await Contenders.of(options);
+  for (const doubt of contenders.doubts) tell(`note: ${doubt}`);
+  const targets = contenders.all.map(({ name, url, auth }) => ({ name, url, auth }));
+  const limitSeconds = options.scale.full ? LIMIT_S.full : LIMIT_S.quick;
+  const load = new Load({ scale: options.scale, targets, limitSeconds });
+  const run = new Run(options, contenders.all, load, tell);
+  return interruptible(
+    () => run.all(),
+    async () => {
+      await load.close();
+      await contenders.end();
+    },
+  );
 }
 
 class Run {
   readonly #options: Options;
-  readonly #contenders: Contender[];
+  readonly #contenders: readonly Contender[];
   readonly #load: Load;
   readonly #tell: (line: string) => void;
   readonly #rows: Row[] = [];
   readonly #warnings: string[] = [];
 
-  constructor(options: Options, contenders: Contender[], load: Load, tell: (line: string) => void) {
+  constructor(
+    options: Options,
+    contenders: readonly Contender[],
+    load: Load,
+    tell: (line: string) => void,
+  ) {
     this.#options = options;
     this.#contenders = contenders;
     this.#load = load;
@@ -77,67 +76,108 @@ class Run {
   }
 
   async all(): Promise<Comparison> {
+    const { base, checkClient: checks } = this.#options;
     await this.#starts();
     for (const contender of this.#contenders) await this.#fill(contender);
-    for (const workload of WORKLOADS) {
-      if (!this.#options.wants(workload.id) || (workload.v1 && !this.#options.v1)) continue;
-      await this.#measure(workload);
-    }
+    if (checks) await this.#checkClient();
+    for (const workload of WORKLOADS) await this.#measure(workload);
+    await this.#startsOverFull();
     return {
       targets: this.#contenders.map(({ name }) => name),
+      ours: this.#contenders.filter(({ ours }) => ours).map(({ name }) => name),
+      ...(base !== undefined && { base }),
       rows: this.#rows,
       warnings: this.#warnings,
     };
   }
 
-  /** Milliseconds to the first answer, and memory a moment later; servers stay up after the last round. */
-  async #starts(): Promise<void> {
-    const times = new Map<string, Sample[]>();
-    const memory = new Map<string, Sample[]>();
-    const measures = this.#options.wants('w8.cold');
-    const rounds = measures ? this.#options.scale.rounds : 1;
-    for (let round = 1; round <= rounds; round += 1) {
-      for (const contender of this.#contenders) {
-        const { name, process } = contender;
-        if (!process) continue;
-        const seconds = (await process.start('/v2/')) / 1000;
-        contender.pid = process.pid;
-        await sleep(SETTLE_MS);
-        const peakMib = residentMib(treeOf(process.pid));
-        const sample = { count: 1, bytes: 0, seconds, wrong: 0 };
-        times.set(name, [...(times.get(name) ?? []), sample]);
-        memory.set(name, [...(memory.get(name) ?? []), { ...sample, peakMib }]);
-        if (round < rounds) await process.stop();
-      }
-    }
-    if (!measures) return;
-    this.#add('w8.cold', 'start to the first answer', 'time', times);
-    this.#add('w8.idle', 'memory after the start', 'memory', memory);
+  /** Who is measured with this workload. */
+  #takers(id: string, protocol: 'v1' | 'v2' = 'v2'): Contender[] {
+    const { wants } = this.#options;
+    if (!this.#options[protocol]) return [];
+    return this.#contenders.filter(({ name, speaks }) => speaks[protocol] && wants(id, name));
   }
 
-  async #fill({ name, pid }: Contender): Promise<void> {
+  async #starts(): Promise<void> {
+    const { wants, scale, v2 } = this.#options;
+    const ping = v2 ? '/v2/' : '/v1/_ping';
+    const measured = ({ name }: Contender) =>
+      [STARTS.cold, STARTS.idle].some(({ id }) => wants(id, name));
+    const others = this.#contenders.filter((contender) => !measured(contender));
+    await measureStarts(others, 1, ping);
+    const started = await measureStarts(this.#contenders.filter(measured), scale.rounds, ping);
+    for (const { url, speaks } of this.#contenders) {
+      speaks.v1 = (await statusOf(url, '/v1/_ping')) === 200;
+      speaks.v2 = [200, 401].includes((await statusOf(url, '/v2/')) ?? 0);
+    }
+    const rows = [
+      [STARTS.cold, started.times],
+      [STARTS.idle, started.memory],
+    ] as const;
+    for (const [{ id, title, kind }, samples] of rows) {
+      const some = [...samples].filter(([name]) => wants(id, name));
+      if (some.length > 0) this.#add(id, title, kind, new Map(some));
+    }
+  }
+
+  /** Once more, over the stores that the run has filled. */
+  async #startsOverFull(): Promise<void> {
+    const { id, title, kind } = STARTS.coldFull;
+    const takers = this.#takers(id).filter(({ process }) => process);
+    if (takers.length === 0 || !this.#options.wants(id)) return;
+    for (const { name, process } of this.#contenders) {
+      await this.#load.do({ kind: 'disconnect', target: name });
+      await process?.stop();
+    }
+    try {
+      const { times } = await measureStarts(takers, this.#options.scale.rounds, MANIFEST_PATH);
+      this.#add(id, title, kind, times);
+    } catch (error) {
+      // All else has been measured by now.
+      this.#warnings.push(`${id}: ${(error as Error).message}`);
+    }
+  }
+
+  async #fill({ name, pid, speaks }: Contender): Promise<void> {
+    const { v1, v2 } = this.#options;
     await this.#load.do({ kind: 'process', target: name, pid });
-    const claims = await this.#load.do<Record<string, boolean>>({
-      kind: 'fill',
-      target: name,
-      check: true,
-    });
-    const v1 = this.#options.v1
-      ? await this.#load.do<Record<string, boolean>>({ kind: 'fill-v1', target: name })
-      : {};
-    for (const [claim, holds] of Object.entries({ ...claims, ...v1 })) {
+    const claims = {
+      ...(v2 &&
+        speaks.v2 &&
+        (await this.#load.do<Record<string, boolean>>({
+          kind: 'fill',
+          target: name,
+          check: true,
+        }))),
+      ...(v1 &&
+        speaks.v1 &&
+        (await this.#load.do<Record<string, boolean>>({ kind: 'fill-v1', target: name }))),
+    };
+    for (const [claim, holds] of Object.entries(claims)) {
       if (!holds) this.#warnings.push(`${name}: not true that ${claim}`);
     }
   }
 
+  async #checkClient(): Promise<void> {
+    const first = this.#contenders.find(({ speaks }) => speaks.v2);
+    if (!first || !this.#options.v2) return;
+    const { name, url } = first;
+    const task = { kind: 'run', target: name, workload: 'w1.tag.c32', heavy: false } as const;
+    const { count, seconds } = await this.#load.do<Sample>(task);
+    this.#tell(checkClient(name, url, count / seconds));
+  }
+
   async #measure(workload: Workload): Promise<void> {
-    const { id, kind, title, rounds = Number.POSITIVE_INFINITY } = workload;
+    const { id, kind, title, v1, memory } = workload;
+    const takers = this.#takers(id, v1 ? 'v1' : 'v2');
+    if (takers.length === 0) return;
+    const { scale } = this.#options;
     const samples = new Map<string, Sample[]>();
     const failures = new Map<string, string>();
-    const all = this.#contenders;
-    for (let round = 0; round < Math.min(rounds, this.#options.scale.rounds); round += 1) {
-      for (let turn = 0; turn < all.length; turn += 1) {
-        const contender = all[(turn + round) % all.length] as Contender;
+    const rounds = Math.min(workload.rounds?.(scale) ?? scale.rounds, scale.rounds);
+    for (let round = 0; round < rounds; round += 1) {
+      for (let turn = 0; turn < takers.length; turn += 1) {
+        const contender = takers[(turn + round) % takers.length] as Contender;
         const { name } = contender;
         if (failures.has(name)) continue;
         try {
@@ -149,31 +189,34 @@ class Run {
       }
     }
     this.#add(id, title, kind, samples, failures);
+    const watched = [...samples].filter(([, all]) => all.some(({ peakMib }) => peakMib));
+    if (memory && watched.length > 0) {
+      this.#add(`${id}.rss`, `memory during ${title}`, 'memory', new Map(watched));
+    }
   }
 
   async #sample(workload: Workload, contender: Contender): Promise<Sample> {
-    const { id, heavy = false, fresh = false, memory = false } = workload;
+    const { id, heavy = false, fresh = false, memory = false, writes = false } = workload;
     const { name, process } = contender;
     if (fresh && process) {
       await this.#load.do({ kind: 'disconnect', target: name });
       await process.stop();
-      await process.start('/v2/');
+      await process.start(this.#options.v2 ? '/v2/' : '/v1/_ping');
       contender.pid = process.pid;
       await this.#load.do({ kind: 'process', target: name, pid: process.pid });
     }
-    if (/^w(4|5\.push|8\.push)/.test(id)) settle(2 * this.#options.scale.bigBytes);
-    const pids = treeOf(contender.pid);
-    let peakMib = 0;
-    const watch = () => {
-      peakMib = Math.max(peakMib, residentMib(pids));
-    };
-    const timer = memory ? setInterval(watch, WATCH_MS) : undefined;
+    if (writes) settle(SETTLED_BLOBS * this.#options.scale.bigBytes);
+    const { pid } = contender;
+    const watch = memory && pid !== undefined ? new MemoryWatch(pid) : undefined;
     try {
       const task = { kind: 'run', target: name, workload: id, heavy } as const;
       const sample = await this.#load.do<Sample>(task);
-      return peakMib > 0 ? { ...sample, peakMib } : sample;
+      if (sample.wrong > sample.count * WRONG) {
+        throw new Error(`${sample.wrong} wrong answers: ${sample.firstWrong}`);
+      }
+      return watch ? { ...sample, peakMib: watch.peakMib } : sample;
     } finally {
-      clearInterval(timer);
+      watch?.stop();
     }
   }
 
@@ -181,15 +224,14 @@ class Run {
     id: string,
     title: string,
     kind: Kind,
-    samples: Map<string, Sample[]>,
-    failures = new Map<string, string>(),
+    samples: ReadonlyMap<string, Sample[]>,
+    failures: ReadonlyMap<string, string> = new Map(),
   ): void {
-    const results = Object.fromEntries(
-      this.#contenders.map(({ name }) => [
-        name,
-        summarize(kind, samples.get(name) ?? [], failures.get(name)),
-      ]),
-    );
+    const results: Record<string, Summary> = {};
+    for (const { name } of this.#contenders) {
+      if (!samples.has(name) && !failures.has(name)) continue;
+      results[name] = summarize(kind, samples.get(name) ?? [], failures.get(name));
+    }
     this.#rows.push({ id, title, kind, results });
     for (const [name, { failure, notes }] of Object.entries(results)) {
       for (const note of [...(failure === undefined ? [] : [failure]), ...notes]) {
@@ -197,7 +239,8 @@ class Run {
       }
     }
     const scores = Object.entries(results).map(
-      ([name, { score }]) => `${name} ${score === undefined ? 'failed' : score.toPrecision(4)}`,
+      ([name, { score, failure }]) =>
+        `${name} ${score?.toPrecision(4) ?? (failure === undefined ? '–' : 'failed')}`,
     );
     this.#tell(`${id.padEnd(20)} ${scores.join('  ')} ${UNITS[kind]}`);
   }

@@ -96,13 +96,36 @@ export function withManifest(
   return { layers, config, manifest };
 }
 
-/** A body in chunked transfer coding, in the 32 KiB pieces that docker sends. */
-export function chunked(parts: readonly Buffer[], piece = 32 * KIB): Buffer {
+/** The bytes from `start` to before `end` of what the parts are together, without a copy. */
+export function slice(parts: readonly Buffer[], start: number, end: number): Buffer[] {
+  const found: Buffer[] = [];
+  let at = 0;
+  for (const part of parts) {
+    const [from, to] = [Math.max(start - at, 0), Math.min(end - at, part.length)];
+    if (from < to) found.push(part.subarray(from, to));
+    at += part.length;
+  }
+  return found;
+}
+
+const coded = new WeakMap<readonly Buffer[], Buffer>();
+
+/**
+ * A body in chunked transfer coding, in the 32 KiB pieces that docker sends. It is made once for the same parts: who asks
+ * before the clock starts, does not pay for it later.
+ */
+export function chunked(parts: readonly Buffer[]): Buffer {
+  const body = coded.get(parts) ?? encode(parts);
+  coded.set(parts, body);
+  return body;
+}
+
+function encode(parts: readonly Buffer[], piece = 32 * KIB): Buffer {
   const all = Buffer.concat(parts);
-  const coded: Buffer[] = [];
+  const chunks: Buffer[] = [];
   for (let at = 0; at < all.length; at += piece) {
     const chunk = all.subarray(at, at + piece);
-    coded.push(Buffer.from(`${chunk.length.toString(16)}\r\n`), chunk, Buffer.from('\r\n'));
+    chunks.push(Buffer.from(`${chunk.length.toString(16)}\r\n`), chunk, Buffer.from('\r\n'));
   }
-  return Buffer.concat([...coded, Buffer.from('0\r\n\r\n')]);
+  return Buffer.concat([...chunks, Buffer.from('0\r\n\r\n')]);
 }

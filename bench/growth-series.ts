@@ -2,7 +2,8 @@ import { blobOf, imageOf, KIB, MIB } from './content.ts';
 import { loop, measured, pool, type Sample } from './sampling.ts';
 import { pullImage, pushImage, pushWhole } from './steps.ts';
 import { ACCEPT, type Target } from './target.ts';
-import { catalogPage, fillRepositories, fillTags, tagsPage } from './workloads/listings.ts';
+import { fillRepositories, fillTags, fillTiny } from './workloads/filling.ts';
+import { catalogPage, tagsPage } from './workloads/listings.ts';
 import { hot } from './workloads/reads.ts';
 import type { Kind, Scale, Seed } from './workloads/workload.ts';
 
@@ -128,6 +129,7 @@ export const SERIES: readonly Series[] = [
     points: [10, 100, 1000, 10_000],
     kind: 'requests',
     async measure({ target, scale, x, before }) {
+      await fillTiny(target);
       const fill = await measured(target, async () => ({
         count: await fillTags(target, before, x),
       }));
@@ -148,6 +150,7 @@ export const SERIES: readonly Series[] = [
     points: [10, 100, 1000, 5000],
     kind: 'requests',
     async measure({ target, scale, x, before }) {
+      await fillTiny(target);
       const fill = await measured(target, async () => ({
         count: await fillRepositories(target, before, x),
       }));

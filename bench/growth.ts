@@ -1,7 +1,8 @@
 import { type GrowthPoint, SERIES, type Series } from './growth-series.ts';
+import { interruptible } from './interrupt.ts';
 import { Load } from './load.ts';
 import type { Options } from './options.ts';
-import { ownServer } from './own-server.ts';
+import { OURS, ownServer } from './own-server.ts';
 import { residentMib, treeOf } from './processes.ts';
 import type { Sample } from './sampling.ts';
 import { type Summary, summarize } from './summary.ts';
@@ -59,11 +60,11 @@ async function measurePoints(
   const own = await ownServer(options.folder, { workers, fsync: false });
   const warmUp = Math.max(options.scale.warmUp, WARM_UP_S);
   const scale = { ...options.scale, bigBytes: BIG_BYTES, warmUp };
-  const targets = [{ name: 'isthmus', url: own.url }];
+  const targets = [{ name: OURS, url: own.url }];
   const load = new Load({ scale, targets, limitSeconds: LIMIT_S });
-  const target = 'isthmus';
+  const target = OURS;
   const rows: GrowthRow[] = [];
-  try {
+  const measure = async () => {
     await own.process.start('/v2/');
     await load.do({ kind: 'process', target, pid: own.process.pid });
     await load.do({ kind: 'fill', target, check: false });
@@ -83,9 +84,10 @@ async function measurePoints(
       tell(`${id} ${x}: ${scores.join(', ')}`);
     }
     return rows;
-  } finally {
+  };
+  return interruptible(measure, async () => {
     await load.close();
     await own.process.stop();
     own.remove();
-  }
+  });
 }

@@ -36,7 +36,7 @@ async function work(task: Task): Promise<unknown> {
       await fill(both.v2, seed);
       return task.check ? check(both.v2, seed) : {};
     case 'fill-v1':
-      return fillV1(both.v1, scale);
+      return fillV1(both.v1);
     case 'growth':
       return measureGrowth(both.v2, seed, scale, task.point);
     case 'run': {

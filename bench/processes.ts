@@ -53,11 +53,20 @@ export function cpuOf(pids: readonly number[]): number {
 
 /** Resident memory in MiB; a page that several share counts for each. */
 export function residentMib(pids: readonly number[]): number {
+  return sumMib(pids, 'status', /VmRSS:\s+(\d+)/);
+}
+
+/** The same; a page that several share is split between them. */
+export function sharedMib(pids: readonly number[]): number {
+  return sumMib(pids, 'smaps_rollup', /Pss:\s+(\d+)/);
+}
+
+function sumMib(pids: readonly number[], file: string, field: RegExp): number {
   let kib = 0;
   for (const pid of pids) {
     try {
-      const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-      kib += Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
+      const text = readFileSync(`/proc/${pid}/${file}`, 'latin1');
+      kib += Number(field.exec(text)?.[1] ?? 0);
     } catch {
       // It has ended.
     }

@@ -11,15 +11,21 @@ export interface Sample {
   /** Answers that were not what they should be, and the first of them. */
   wrong: number;
   firstWrong?: string;
-  /** Milliseconds: half, and 99 of 100 operations took no longer. */
+  /** Milliseconds: half, 95, 99 and all of 100 operations took no longer. */
   p50?: number;
+  p95?: number;
   p99?: number;
+  longest?: number;
   /** Seconds of processor time that the server used. */
   cpu?: number;
+  /** Seconds of processor time that the load generator used. */
+  clientCpu: number;
   /** Part of the machine that other processes used meanwhile. */
   foreign?: number;
   /** Highest resident memory of the server, MiB. */
   peakMib?: number;
+  /** The same, a page that several processes share being counted once. */
+  sharedMib?: number;
   note?: string;
 }
 
@@ -53,7 +59,8 @@ export async function measured(target: Target, task: () => Promise<Outcome>): Pr
   const [cpuAfter, used, machineAfter] = [cpuOf(pids), process.cpuUsage(own), machineCpu()];
   const cpu = target.pid === undefined ? undefined : Math.max(0, cpuAfter - cpuBefore);
   const sorted = Float64Array.from(outcome.latencies ?? []).sort();
-  const [p50, p99] = [quantile(sorted, 0.5), quantile(sorted, 0.99)];
+  const [p50, p95, p99, longest] = [0.5, 0.95, 0.99, 1].map((part) => quantile(sorted, part));
+  const clientCpu = (used.user + used.system) / 1e6;
   const sample: Sample = {
     count: outcome.count,
     bytes: outcome.bytes ?? 0,
@@ -61,12 +68,14 @@ export async function measured(target: Target, task: () => Promise<Outcome>): Pr
     wrong: outcome.wrong ?? 0,
     ...(outcome.firstWrong !== undefined && { firstWrong: outcome.firstWrong }),
     ...(p50 !== undefined && { p50 }),
+    ...(p95 !== undefined && { p95 }),
     ...(p99 !== undefined && { p99 }),
+    ...(longest !== undefined && { longest }),
     ...(cpu !== undefined && { cpu }),
+    clientCpu,
   };
   if (cpu === undefined || machineBefore === undefined || machineAfter === undefined) return sample;
-  const ours = cpu + (used.user + used.system) / 1e6;
-  const busy = machineAfter - machineBefore - ours;
+  const busy = machineAfter - machineBefore - cpu - clientCpu;
   return { ...sample, foreign: Math.max(0, busy) / (seconds * availableParallelism()) };
 }
 

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { blobOf, imageOf, KIB, MANIFEST, MIB, sha256, withManifest } from './content.ts';
 import { hasBlob, pushImage, pushInParts, pushWhole } from './steps.ts';
 import { ACCEPT, must, type Target } from './target.ts';
-import { SEEDED, seedV1 } from './workloads/v1.ts';
-import type { Scale, Seed } from './workloads/workload.ts';
+import { refusesWrongChecksum, SEEDED, seedV1 } from './workloads/v1.ts';
+import type { Seed } from './workloads/workload.ts';
 
 /** The content that all reads are about, made in this process once for all targets. */
 export function seedOf(bigBytes: number): Seed {
@@ -85,10 +85,20 @@ async function checkPushes(target: Target, { image }: Seed): Promise<Record<stri
 }
 
 /** The same for V1: what is needed, and whether layers and checksums are true. */
-export async function fillV1(target: Target, _scale: Scale): Promise<Record<string, boolean>> {
+export async function fillV1(target: Target): Promise<Record<string, boolean>> {
   await seedV1(target);
   const image = SEEDED[3] as (typeof SEEDED)[number];
   const path = `/v1/images/${image.id}/layer`;
   const reply = must(await target.request(target.connection, 'GET', path, { collect: true }), 200);
-  return { 'a V1 layer has its bytes': reply.body.equals(image.layer) };
+  const json = must(
+    await target.request(target.connection, 'GET', `/v1/images/${image.id}/json`, {
+      collect: true,
+    }),
+    200,
+  );
+  return {
+    'a V1 layer has its bytes': reply.body.equals(image.layer),
+    'the JSON of a V1 image is its own': JSON.parse(json.body.toString()).id === image.id,
+    'a V1 layer of another checksum is refused': await refusesWrongChecksum(target),
+  };
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { statusOf } from './probe.ts';
 import { now } from './sampling.ts';
 
 const START_LIMIT_MS = 60_000;
@@ -11,7 +11,7 @@ const STOP_LIMIT_MS = 5000;
 export class ServerProcess {
   readonly #name: string;
   readonly #command: string;
-  readonly #url: URL;
+  readonly #url: string;
   readonly #env: Record<string, string>;
   #child: ChildProcess | undefined;
   #errors = '';
@@ -19,7 +19,7 @@ export class ServerProcess {
   constructor(name: string, command: string, url: string, env: Record<string, string> = {}) {
     this.#name = name;
     this.#command = /[;&|]|^\s*(exec|cd|env)\s/.test(command) ? command : `exec ${command}`;
-    this.#url = new URL(url);
+    this.#url = url;
     this.#env = env;
   }
 
@@ -30,7 +30,7 @@ export class ServerProcess {
   /** Starts it; gives the milliseconds until `path` answered 200 or 401. */
   async start(path: string): Promise<number> {
     if ((await statusOf(this.#url, path)) !== undefined) {
-      throw new Error(`${this.#name}: something answers at ${this.#url.host} already`);
+      throw new Error(`${this.#name}: something answers at ${this.#url} already`);
     }
     const begun = now();
     const child = spawn('/bin/sh', ['-c', this.#command], {
@@ -74,26 +74,4 @@ export class ServerProcess {
     await gone;
     clearTimeout(timer);
   }
-}
-
-/** The status of one GET on a connection of its own; undefined when nothing answers. */
-function statusOf(url: URL, path: string): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: url.hostname, port: Number(url.port || 80) });
-    const end = (status?: number) => {
-      socket.destroy();
-      resolve(status);
-    };
-    socket.setTimeout(500, () => end());
-    socket.on('error', () => end());
-    socket.on('close', () => end());
-    socket.on('connect', () => {
-      // Where nobody listens on a port of the ephemeral range, a connection may meet itself.
-      if (socket.localPort === socket.remotePort) return end();
-      socket.write(
-        `GET ${path} HTTP/1.1\r\nHost: ${url.host}\r\nAccept: */*\r\nConnection: close\r\n\r\n`,
-      );
-    });
-    socket.once('data', (head) => end(Number(head.subarray(9, 12).toString('latin1'))));
-  });
 }

@@ -1,5 +1,5 @@
 import type { Connection } from './connection.ts';
-import { type Content, chunked, type Image, MANIFEST } from './content.ts';
+import { type Content, chunked, type Image, MANIFEST, slice } from './content.ts';
 import { pool } from './sampling.ts';
 import { ACCEPT, addQuery, locationOf, must, type Target } from './target.ts';
 
@@ -32,11 +32,10 @@ export const pushWhole: Push = async (target, connection, repository, { digest, 
 export function pushInParts(bytes: number): Push {
   return async (target, connection, repository, { digest, parts, size }) => {
     let location = await start(target, connection, repository);
-    const all = Buffer.concat(parts);
     for (let at = 0; at < size; at += bytes) {
       const end = Math.min(at + bytes, size);
       const headers = `${OCTETS}Content-Range: ${at}-${end - 1}\r\n`;
-      const body = [all.subarray(at, end)];
+      const body = slice(parts, at, end);
       const reply = await target.request(connection, 'PATCH', location, { headers, body });
       location = locationOf(must(reply, 202));
     }

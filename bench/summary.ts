@@ -5,16 +5,25 @@ import { type Kind, lessIsBetter, scoreOf } from './workloads/workload.ts';
 export interface Summary {
   /** Median over the rounds; undefined when it failed. */
   score?: number;
+  /** The best round. */
+  best?: number;
   /** Distance of the best to the worst round, as part of the median. */
   spread?: number;
   /** Microseconds of the server's processor time for each operation. */
   cpuMicros?: number;
   p99?: number;
+  /** Processors that were busy with serving, and with making the load. */
+  serverCores?: number;
+  clientCores?: number;
   /** Part of the machine that others used, median. */
   foreign?: number;
   failure?: string;
   notes: string[];
+  /** What all this was made of, round by round. */
+  samples?: readonly Sample[];
 }
+
+const sum = (values: readonly number[]) => values.reduce((total, each) => total + each, 0);
 
 function median(values: readonly number[]): number | undefined {
   const sorted = [...values].sort((a, b) => a - b);
@@ -30,7 +39,9 @@ const definite = (values: (number | undefined)[]) =>
 export function summarize(kind: Kind, samples: readonly Sample[], failure?: string): Summary {
   const scores = definite(samples.map((sample) => scoreOf(kind, sample)));
   const score = median(scores);
-  const count = samples.reduce((sum, sample) => sum + sample.count, 0);
+  const count = sum(samples.map((sample) => sample.count));
+  const seconds = sum(samples.map((sample) => sample.seconds));
+  const clientCpu = sum(samples.map((sample) => sample.clientCpu));
   const cpu = definite(samples.map((sample) => sample.cpu));
   const p99 = median(definite(samples.map((sample) => sample.p99)));
   const foreign = median(definite(samples.map((sample) => sample.foreign)));
@@ -41,15 +52,19 @@ export function summarize(kind: Kind, samples: readonly Sample[], failure?: stri
   return {
     ...(score !== undefined && {
       score,
+      best: lessIsBetter(kind) ? Math.min(...scores) : Math.max(...scores),
       spread: (Math.max(...scores) - Math.min(...scores)) / score,
     }),
     ...(cpu.length > 0 && {
-      cpuMicros: (cpu.reduce((sum, each) => sum + each, 0) / count) * 1e6,
+      cpuMicros: (sum(cpu) / count) * 1e6,
+      serverCores: sum(cpu) / seconds,
     }),
+    ...(clientCpu > 0 && { clientCores: clientCpu / seconds }),
     ...(p99 !== undefined && { p99 }),
     ...(foreign !== undefined && { foreign }),
     ...(failure !== undefined && { failure }),
     notes: [...notes],
+    samples,
   };
 }
 

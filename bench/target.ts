@@ -37,6 +37,8 @@ export class Target {
   readonly name: string;
   /** The server's process; its children count as well. */
   pid: number | undefined;
+  /** Workloads that it has run on connections that are open: it needs no long time to get used to them again. */
+  readonly warm = new Set<string>();
   /** Path below which it serves. */
   readonly prefix: string;
   readonly #host: string;
@@ -73,6 +75,7 @@ export class Target {
   }
 
   closeAll(): void {
+    this.warm.clear();
     for (const connection of this.#connections.splice(0)) connection.close();
   }
 

@@ -4,22 +4,29 @@ import { isImageId, type V1ImageId } from './names.ts';
 /** Longer chains than any engine makes (they stop at 127) have no V2 form either (bridge.md 4.2). */
 export const MAX_ANCESTRY = 1024;
 
-/**
- * What the store needs of an image's JSON: its parent. Throws IMAGE_INVALID with the old registry's messages
- * (v1.md 1.6).
- */
-export function parseImageJson(bytes: Buffer, id: V1ImageId): { parent: V1ImageId | undefined } {
+/** The JSON of an image, and what the store needs of it. */
+export interface ImageJson {
+  id: V1ImageId;
+  /** As they came: the payload sum covers these. */
+  bytes: Buffer;
+  parent: V1ImageId | undefined;
+}
+
+/** Reads an image's JSON. Throws IMAGE_INVALID with the old registry's messages (v1.md 1.6). */
+export function parseImageJson(bytes: Buffer, id: V1ImageId): ImageJson {
   const json = parseObject(bytes);
   const ownId = field(json, 'id');
   if (ownId === undefined) throw invalid("Missing key `id' in JSON");
   if (ownId !== id) throw invalid('JSON data contains invalid id');
   const parent = field(json, 'parent');
-  if (parent === undefined || parent === null || parent === '') return { parent: undefined };
+  if (parent === undefined || parent === null || parent === '') {
+    return { id, bytes, parent: undefined };
+  }
   if (typeof parent !== 'string' || !isImageId(parent)) {
     throw invalid('Image depends on a parent whose id is not 64 hex digits');
   }
   if (parent === id) throw invalid('Image depends on itself');
-  return { parent };
+  return { id, bytes, parent };
 }
 
 /** As engines read it: by Go's rules a key matches in any case, and the last one counts. */

@@ -3,6 +3,7 @@ import type { ChainImage, Lifted } from './lifting.ts';
 import type { Platform } from './manifest.ts';
 import type { RepositoryName, Tag, V1ImageId } from './names.ts';
 import type { V1Image, V1Reader } from './v1-images.ts';
+import type { ImageJson } from './v1-json.ts';
 
 export interface V1Sums {
   /** X-Docker-Checksum-Payload. */
@@ -25,12 +26,7 @@ export interface V1Images {
    * Begins, or begins again, the push of an image. Throws IMAGE_EXISTS or IMAGE_INVALID with the old messages. `allow`
    * has the last word, and throws when it is no.
    */
-  putJson(
-    id: V1ImageId,
-    json: Buffer,
-    reader: V1Reader,
-    allow?: () => Promise<void>,
-  ): Promise<void>;
+  putJson(json: ImageJson, reader: V1Reader, allow?: () => Promise<void>): Promise<void>;
   /**
    * Throws IMAGE_UNKNOWN before its JSON came, IMAGE_EXISTS when it is complete, UPLOAD_BUSY, and what `onBytes` throws,
    * which is told of all bytes that come.

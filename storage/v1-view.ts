@@ -16,7 +16,7 @@ import { isRepositoryName, type RepositoryName, type V1ImageId } from './names.t
 import { V1_KEPT, v1HoldersRoot, v1ReadersRoot } from './paths.ts';
 import type { Repository } from './repository.ts';
 import type { V1Image, V1Reader } from './v1-images.ts';
-import { MAX_ANCESTRY, parseImageJson } from './v1-json.ts';
+import { type ImageJson, MAX_ANCESTRY } from './v1-json.ts';
 import type { V1Pushes } from './v1-pushes.ts';
 import type { V1Images, V1Sums } from './v1-store.ts';
 
@@ -151,16 +151,11 @@ export class V1View implements V1Images {
     return { ...layer, diffId: facts.diffId, diffSize: facts.diffSize };
   }
 
-  async putJson(
-    id: V1ImageId,
-    json: Buffer,
-    reader: V1Reader,
-    allow?: () => Promise<void>,
-  ): Promise<void> {
-    const { parent } = parseImageJson(json, id);
+  async putJson(json: ImageJson, reader: V1Reader, allow?: () => Promise<void>): Promise<void> {
+    const { id, bytes, parent } = json;
     if (await this.find(id, reader)) throw alreadyExists();
     const explicit = await this.#explicit.get(id);
-    if (explicit && !explicit.json.equals(json)) throw alreadyExists();
+    if (explicit && !explicit.json.equals(bytes)) throw alreadyExists();
     const above = parent === undefined ? [] : await this.#parentAncestry(parent, reader);
     if (above.includes(id)) throw storageError('IMAGE_INVALID', 'Image depends on itself');
     if (above.length >= MAX_ANCESTRY) {
@@ -168,7 +163,7 @@ export class V1View implements V1Images {
     }
     await allow?.();
     if (parent !== undefined) await this.#keep(parent, reader);
-    await this.#pushes.begin(id, json, [id, ...above], reader.claimant);
+    await this.#pushes.begin(id, bytes, [id, ...above], reader.claimant);
   }
 
   async putLayer(

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { blobOf, type Content, imageOf, MIB, withManifest } from '../content.ts';
+import { blobOf, type Content, chunked, imageOf, MIB, withManifest } from '../content.ts';
 import { measured, pool } from '../sampling.ts';
 import { mount, pullImage, pushImage, pushInParts, pushWhole, putManifest } from '../steps.ts';
 import type { Target } from '../target.ts';
@@ -34,6 +34,7 @@ function megabytes(way: string, push: typeof pushWhole, connections: number): Wo
     id: `w4.${way}.1m.c${connections}`,
     title: `push of blobs of 1 MiB, ${way}, c=${connections}`,
     kind: 'bytes',
+    writes: true,
     run: (target, seed, { pushes }) => uploads(target, seed, pushes, MIB, connections, push),
   };
 }
@@ -43,6 +44,7 @@ function bigOne(way: string, push: typeof pushWhole): Workload {
     id: `w4.${way}.big.c1`,
     title: `push of the big blob, ${way}`,
     kind: 'bytes',
+    writes: true,
     run: (target, seed, { bigBytes }) => uploads(target, seed, 1, bigBytes, 1, push),
   };
 }
@@ -59,8 +61,10 @@ export const PUSHES: Workload[] = [
     id: 'w5.push',
     title: `push of an image of ${LAYERS} layers of 1 MiB`,
     kind: 'time',
+    writes: true,
     async run(target, seed, { run }) {
       const image = imageOf(LAYERS, MIB);
+      for (const { parts } of image.layers) chunked(parts);
       const repository = `bench/new${seed.next()}-${run}`;
       return measured(target, async () => {
         await pushImage(target, repository, 'v1', image);
@@ -72,12 +76,13 @@ export const PUSHES: Workload[] = [
     id: 'w5.pull',
     title: 'pull of that image',
     kind: 'time',
-    async run(target) {
+    async run(target, _seed, { full }) {
       await pullImage(target, 'bench/img', 'latest');
+      const times = full ? 2 * TIMES : TIMES;
       return measured(target, async () => {
         let bytes = 0;
-        for (let n = 0; n < TIMES; n += 1) bytes += await pullImage(target, 'bench/img', 'latest');
-        return { count: TIMES, bytes };
+        for (let n = 0; n < times; n += 1) bytes += await pullImage(target, 'bench/img', 'latest');
+        return { count: times, bytes };
       });
     },
   },
@@ -117,11 +122,12 @@ export const PUSHES: Workload[] = [
   },
   {
     id: 'w8.push4',
-    title: 'four pushes of the big blob at once, memory meanwhile',
-    kind: 'memory',
+    title: 'four pushes of the big blob at once',
+    kind: 'bytes',
     run: (target, seed, { bigBytes }) => uploads(target, seed, 4, bigBytes, 4, pushWhole),
+    writes: true,
     memory: true,
     fresh: true,
-    rounds: 1,
+    rounds: ({ full }) => (full ? 3 : 1),
   },
 ];

@@ -14,6 +14,8 @@ interface V1Image {
   id: string;
   json: Buffer;
   layer: Buffer;
+  /** The same, as a list for those who send it. */
+  layers: readonly Buffer[];
   checksum: string;
 }
 
@@ -56,7 +58,13 @@ function chainOf(depth: number, name?: string): V1Image[] {
     );
     const { parts } = blobOf(MIB, name === undefined ? undefined : `${name}/${n}`);
     const layer = tarOf(parts, MIB);
-    chain.push({ id, json, layer, checksum: `sha256:${sha256(json, '\n', layer)}` });
+    chain.push({
+      id,
+      json,
+      layer,
+      layers: [layer],
+      checksum: `sha256:${sha256(json, '\n', layer)}`,
+    });
   }
   return chain;
 }
@@ -64,6 +72,12 @@ function chainOf(depth: number, name?: string): V1Image[] {
 /** The token that a registry gave for the rest of the push or pull, as a header. */
 const tokenOf = (header: string | undefined) =>
   header === undefined ? '' : `Authorization: Token ${header.replace(/^Token\s+/i, '')}\r\n`;
+
+/** Gives the chain's layers in the transfer coding of a push, before the clock starts. */
+function encoded(chain: readonly V1Image[]): readonly V1Image[] {
+  for (const { layers } of chain) chunked(layers);
+  return chain;
+}
 
 async function pushChain(
   target: Target,
@@ -87,16 +101,17 @@ async function pushChain(
   const name = `repositories/${repository}`;
   const announced = await put(`${name}/`, JSON_TYPE + ENGINE, Buffer.from(JSON.stringify(list)));
   const token = tokenOf(announced.header('x-docker-token'));
-  for (const { id, json, layer, checksum } of chain) {
+  for (const { id, json, layers, checksum } of chain) {
     const path = `/v1/images/${id}/json`;
     must(await target.request(connection, 'GET', path, { headers: token }), 404);
     await put(`images/${id}/json`, token + JSON_TYPE, json);
-    await put(`images/${id}/layer`, `${token}Transfer-Encoding: chunked\r\n`, chunked([layer]));
+    await put(`images/${id}/layer`, `${token}Transfer-Encoding: chunked\r\n`, chunked(layers));
     await put(`images/${id}/checksum`, `${token}X-Docker-Checksum-Payload: ${checksum}\r\n`);
   }
   await put(`${name}/tags/latest`, token + JSON_TYPE, Buffer.from(JSON.stringify(top.id)));
   const sums = chain.map(({ id, checksum }) => ({ id, checksum }));
-  await put(`${name}/images`, token + JSON_TYPE, Buffer.from(JSON.stringify(sums)));
+  const endpoints = 'X-Docker-Endpoints: 127.0.0.1\r\n';
+  await put(`${name}/images`, token + JSON_TYPE + endpoints, Buffer.from(JSON.stringify(sums)));
 }
 
 /** Image by image, one after the other, as engines did; gives the bytes of the layers. */
@@ -110,6 +125,7 @@ async function pullChain(target: Target, repository: string): Promise<number> {
   const tags = JSON.parse((await get(`repositories/${repository}/tags`)).body.toString());
   const top: string = tags.latest;
   const ancestry: string[] = JSON.parse((await get(`images/${top}/ancestry`)).body.toString());
+  if (ancestry.length !== DEPTH) throw new Error(`an ancestry of ${ancestry.length} images`);
   let bytes = 0;
   for (const id of ancestry.reverse()) {
     await get(`images/${id}/json`);
@@ -123,28 +139,46 @@ export const SEEDED = chainOf(DEPTH, 'v1seed');
 const TOP = (SEEDED.at(-1) as V1Image).id;
 const REPOSITORY = 'bench/v1chain';
 
+/** Whether the server compares what it got with the checksum that the client says. */
+export async function refusesWrongChecksum(target: Target): Promise<boolean> {
+  const { id, json, layers } = chainOf(1)[0] as V1Image;
+  const put = (what: string, headers: string, body: readonly Buffer[] = []) =>
+    target.request(target.connection, 'PUT', `/v1/images/${id}/${what}`, { headers, body });
+  await put('json', JSON_TYPE, [json]);
+  await put('layer', 'Transfer-Encoding: chunked\r\n', [chunked(layers)]);
+  const { status } = await put('checksum', `X-Docker-Checksum-Payload: sha256:${sha256('x')}\r\n`);
+  return status >= 400 && status < 500;
+}
+
 export async function seedV1(target: Target): Promise<void> {
   const path = `/v1/images/${TOP}/json`;
   const { status } = await target.request(target.connection, 'GET', path);
   if (status !== 200) await pushChain(target, REPOSITORY, SEEDED);
 }
 
-function small(what: string, connections: number): Workload {
+function small(what: string, of: string, path: string, connections: number): Workload {
+  const id = `v1a.${what}.c${connections}`;
   return {
-    id: `v1a.${what}.c${connections}`,
-    title: `${what} of a V1 image, c=${connections}`,
+    id,
+    title: `${what} of a V1 ${of}, c=${connections}`,
     kind: 'requests',
     v1: true,
-    run(target, _seed, scale) {
-      const request = target.head('GET', `/v1/images/${TOP}/${what}`);
-      return hot(target, scale, { next: () => request }, { connections });
+    async run(target, _seed, scale) {
+      const head = target.head('GET', path);
+      const { bytes } = must(await target.request(target.connection, 'GET', path), 200);
+      const request = { next: () => head, bodyBytes: bytes };
+      return hot(target, scale, request, { connections, name: id });
     },
   };
 }
 
+const ofTop = (what: string, connections: number) =>
+  small(what, 'image', `/v1/images/${TOP}/${what}`, connections);
+
 /** v1a to v1c: the old protocol. */
 export const V1: Workload[] = [
-  ...[1, 16].flatMap((connections) => [small('json', connections), small('ancestry', connections)]),
+  ...[1, 16].flatMap((connections) => [ofTop('json', connections), ofTop('ancestry', connections)]),
+  small('tags', 'repository', `/v1/repositories/${REPOSITORY}/tags`, 1),
   {
     id: 'v1b.pull',
     title: `V1 pull of ${DEPTH} images of 1 MiB`,
@@ -158,8 +192,9 @@ export const V1: Workload[] = [
     title: `V1 push of ${DEPTH} images of 1 MiB`,
     kind: 'time',
     v1: true,
+    writes: true,
     async run(target, seed, { run }) {
-      const chain = chainOf(DEPTH);
+      const chain = encoded(chainOf(DEPTH));
       const repository = `bench/v1new${seed.next()}${run}`;
       return measured(target, async () => {
         await pushChain(target, repository, chain);

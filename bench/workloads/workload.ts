@@ -4,6 +4,8 @@ import type { Target } from '../target.ts';
 
 /** The sizes and times of a run. */
 export interface Scale {
+  /** Whether it is to be exact rather than quick. */
+  full: boolean;
   /** Tells the content of this run from that of others. */
   run: string;
   /** Seconds of one sample, and of the time before it. */
@@ -50,12 +52,15 @@ export interface Workload {
   fresh?: boolean;
   /** Memory is measured while it runs. */
   memory?: boolean;
+  /** It writes: what the one before has left to be written must not be charged to it. */
+  writes?: boolean;
   /** At most so many rounds. */
-  rounds?: number;
+  rounds?(scale: Scale): number;
 }
 
 /** The number that a sample is compared by. */
 export function scoreOf(kind: Kind, { count, bytes, seconds, peakMib }: Sample): number {
+  if (count === 0) return Number.NaN;
   if (kind === 'requests') return count / seconds;
   if (kind === 'bytes') return bytes / seconds / 1e6;
   return kind === 'memory' ? (peakMib ?? Number.NaN) : (seconds / count) * 1000;

@@ -29,10 +29,9 @@ export async function putJson(
   path: string,
 ): Promise<Answer> {
   const { id, reader, session } = await enterImage(incoming, registry, path, 'push');
-  const json = await readBody(incoming.req, registry.limits.jsonBytes);
-  parseImageJson(json, id);
+  const json = parseImageJson(await readBody(incoming.req, registry.limits.jsonBytes), id);
   requireListed(session, id);
-  await imagesOf(registry).putJson(id, json, reader, objectionTo(registry, json));
+  await imagesOf(registry).putJson(json, reader, objectionTo(registry, json.bytes));
   return done(incoming);
 }
 

@@ -4,7 +4,7 @@ import type { ContentStore } from '../../storage/content-store.ts';
 import { hasCode } from '../../storage/errors.ts';
 import type { RepositoryName, V1ImageId } from '../../storage/names.ts';
 import type { V1Image, V1Reader } from '../../storage/v1-images.ts';
-import { parseImageJson } from '../../storage/v1-json.ts';
+import type { ImageJson } from '../../storage/v1-json.ts';
 import type { ComputedSums } from '../../storage/v1-pushes.ts';
 import type { V1Images, V1Sums } from '../../storage/v1-store.ts';
 import { ANYONE } from '../../storage/v1-tags.ts';
@@ -63,15 +63,9 @@ export class MirroredImages implements V1Images {
   }
 
   /** A push on top of an image that only upstream has brings that image here. */
-  async putJson(
-    id: V1ImageId,
-    json: Buffer,
-    reader: V1Reader,
-    allow?: () => Promise<void>,
-  ): Promise<void> {
-    const { parent } = parseImageJson(json, id);
-    if (parent !== undefined) await this.bring(parent, reader);
-    await this.#parts.content.v1.putJson(id, json, reader, allow);
+  async putJson(json: ImageJson, reader: V1Reader, allow?: () => Promise<void>): Promise<void> {
+    if (json.parent !== undefined) await this.bring(json.parent, reader);
+    await this.#parts.content.v1.putJson(json, reader, allow);
   }
 
   putLayer(

@@ -21,6 +21,7 @@ const MACHINE: Machine = {
 
 const COMPARISON: Comparison = {
   targets: ['peer-1.0', 'isthmus'],
+  ours: ['isthmus'],
   rows: [
     {
       id: 'w1',

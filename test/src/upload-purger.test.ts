@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { UploadPurger } from '../../src/upload-purger.ts';
 import type { V1ImageId } from '../../storage/names.ts';
+import { parseImageJson } from '../../storage/v1-json.ts';
 import { ANYONE } from '../../storage/v1-tags.ts';
 import { collectingLog } from '../support/collecting-log.ts';
 import { eventually } from '../support/eventually.ts';
@@ -16,7 +17,7 @@ describe('the upload purger', () => {
     await new Pusher(() => server.url).open('app');
     const [image] = makeV1Chain({ seed: 500, layers: 1 });
     assert.ok(image);
-    await server.content.v1.putJson(image.id as V1ImageId, image.json, ANYONE);
+    await server.content.v1.putJson(parseImageJson(image.json, image.id as V1ImageId), ANYONE);
     const log = collectingLog();
     const config = { enabled: true, ageSeconds: -2, intervalSeconds: 3600, dryRun: false };
     const purger = new UploadPurger(server.content, config, log, 10);

@@ -30,7 +30,9 @@ export class KeepAliveClient {
         agent: this.#agent,
         headers: {
           'user-agent': this.name,
-          'content-length': String(Buffer.byteLength(body)),
+          ...(!headers['transfer-encoding'] && {
+            'content-length': String(Buffer.byteLength(body)),
+          }),
           ...headers,
         },
       });

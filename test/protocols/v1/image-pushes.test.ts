@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createConnection } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { gunzipSync, gzipSync } from 'node:zlib';
-import { pack } from 'tar-stream';
-import { TarSum } from '../../../storage/bridge/tarsum.ts';
-import { exchanges, send } from '../../support/exchanges.ts';
+import { exchanges } from '../../support/exchanges.ts';
 import { idOf, makeImage, pushImage, tarOf } from '../../support/v1-images.ts';
 import { type RunningRegistry, startRegistry } from '../../support/v1-registry.ts';
 import { payloadSum } from '../../support/v1-sums.ts';
@@ -20,15 +15,6 @@ const OLD_ID = '0123456789abcdef';
 
 function json(id: string, more = ''): string {
   return `{"id": "${id}"${more}}`;
-}
-
-async function layerOf(header: { name: string; uname: string; gname: string }): Promise<Buffer> {
-  const tar = pack();
-  tar.entry(header, 'x');
-  tar.finalize();
-  const chunks: Buffer[] = [];
-  for await (const chunk of tar) chunks.push(chunk as Buffer);
-  return gzipSync(Buffer.concat(chunks));
 }
 
 describe('V1 image pushes', () => {
@@ -303,49 +289,6 @@ describe('V1 image pushes', () => {
       },
     ],
   );
-
-  it('finishes an image by its tarsum, as engines before 0.10 need it', async () => {
-    const image = await makeImage('by tarsum');
-    const path = `/v1/images/${image.id}`;
-    await send(server.url, { method: 'PUT', path: `${path}/json`, body: image.json });
-    await send(server.url, { method: 'PUT', path: `${path}/layer`, chunks: [image.layer] });
-    const tarSum = new TarSum();
-    tarSum.write(gunzipSync(image.layer));
-    const tarsum = tarSum.finish(Buffer.from(image.json)) ?? '';
-    const answer = await send(server.url, {
-      method: 'PUT',
-      path: `${path}/checksum`,
-      headers: { 'x-docker-checksum': tarsum, 'x-docker-checksum-payload': 'sha256:wrong' },
-    });
-    assert.equal(answer.status, 200);
-  });
-
-  for (const version of ['v1', 'dev', 'v0-nameless'] as const) {
-    it(`finishes an image by its tarsum of version ${version}`, async () => {
-      const named = { name: 'owned', uname: 'user', gname: 'group' };
-      const image = { ...(await makeImage(`by tarsum ${version}`)), layer: await layerOf(named) };
-      const path = `/v1/images/${image.id}`;
-      await send(server.url, { method: 'PUT', path: `${path}/json`, body: image.json });
-      await send(server.url, { method: 'PUT', path: `${path}/layer`, chunks: [image.layer] });
-      const tarSum = new TarSum(version);
-      tarSum.write(gunzipSync(image.layer));
-      const right = tarSum.finish(Buffer.from(image.json)) ?? '';
-      const wrong = { 'x-docker-checksum': right.replace(/[0-9a-f]{64}$/, '0'.repeat(64)) };
-      const refused = await send(server.url, {
-        method: 'PUT',
-        path: `${path}/checksum`,
-        headers: wrong,
-      });
-      assert.equal(refused.status, 400);
-      const taken = await send(server.url, {
-        method: 'PUT',
-        path: `${path}/checksum`,
-        headers: { 'x-docker-checksum': right },
-      });
-      assert.equal(taken.status, 200);
-    });
-  }
-
   it('tells the event sink of an image that is complete', async () => {
     const image = await makeImage('told');
     await pushImage(server.url, image, { 'user-agent': 'docker/1.5.0' });
@@ -356,121 +299,4 @@ describe('V1 image pushes', () => {
     assert.deepEqual(target, { imageId: image.id, ...layer });
     assert.equal(request?.userAgent, 'docker/1.5.0');
   });
-
-  it('lets an engine see the refusal of a layer that it is still sending', async () => {
-    const answer = await refusedWhileSending(server.port, `/v1/images/${ID}/layer`, 24 << 20);
-    assert.match(answer.text, /^HTTP\/1\.1 409 /);
-    assert.match(answer.text, /\{"error": "Image already exists"\}$/);
-    assert.equal(answer.error, undefined, 'the connection was reset');
-  });
-
-  it('answers before the layer is sent whole', async () => {
-    const socket = createConnection(server.port, '127.0.0.1');
-    socket.write(
-      `PUT /v1/images/${ID}/layer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n`,
-    );
-    const [head] = (await once(socket, 'data')) as [Buffer];
-    assert.match(head.toString(), /^HTTP\/1\.1 409 /);
-    socket.destroy();
-  });
-
-  it('stores nothing of a layer that breaks off, and logs no failure', async () => {
-    const image = await makeImage('broken off');
-    const path = `/v1/images/${image.id}`;
-    await send(server.url, { method: 'PUT', path: `${path}/json`, body: image.json });
-    const socket = createConnection(server.port, '127.0.0.1');
-    socket.write(`PUT ${path}/layer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabcd`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const sum = payloadSum(Buffer.from(image.json), Buffer.from('abcd'));
-    const answer = await send(server.url, {
-      method: 'PUT',
-      path: `${path}/checksum`,
-      headers: { 'x-docker-checksum-payload': sum },
-    });
-    assert.equal(answer.status, 400);
-    assert.deepEqual(server.errors, []);
-    await pushImage(server.url, image);
-  });
 });
-
-describe('V1 image pushes with a limit on layers', () => {
-  let server: RunningRegistry;
-  before(async () => {
-    server = await startRegistry((registry) => {
-      registry.limits.layerBytes = 1000;
-    });
-    await send(server.url, { method: 'PUT', path: `/v1/images/${ID}/json`, body: json(ID) });
-  });
-  after(() => server.close());
-
-  exchanges(
-    () => server.url,
-    [
-      {
-        name: 'refuses a layer whose length is above the limit',
-        method: 'PUT',
-        path: `/v1/images/${ID}/layer`,
-        body: 'a'.repeat(1001),
-        status: 413,
-        json: { error: 'a layer may have 1000 bytes at most' },
-      },
-      {
-        name: 'refuses a layer that grows above the limit',
-        method: 'PUT',
-        path: `/v1/images/${ID}/layer`,
-        chunks: ['a'.repeat(600), 'a'.repeat(600), 'a'.repeat(100_000)],
-        status: 413,
-        json: { error: 'a layer may have 1000 bytes at most' },
-      },
-      {
-        name: 'takes a layer at the limit',
-        method: 'PUT',
-        path: `/v1/images/${ID}/layer`,
-        chunks: ['a'.repeat(1000)],
-        status: 200,
-      },
-    ],
-  );
-});
-
-/** Sends a chunked layer as Go does, without looking at answers; gives what came back, and whether writing failed. */
-function refusedWhileSending(
-  port: number,
-  path: string,
-  bytes: number,
-): Promise<{ text: string; error: Error | undefined }> {
-  return new Promise((resolve) => {
-    const socket = createConnection(port, '127.0.0.1');
-    let text = '';
-    let error: Error | undefined;
-    socket.on('data', (chunk) => {
-      text += chunk;
-    });
-    socket.on('error', (cause) => {
-      error = cause;
-    });
-    socket.on('close', () => resolve({ text, error }));
-    socket.write(
-      `PUT ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n`,
-    );
-    const chunk = Buffer.concat([
-      Buffer.from('10000\r\n'),
-      Buffer.alloc(0x10000, 'a'),
-      Buffer.from('\r\n'),
-    ]);
-    let left = bytes;
-    const write = () => {
-      while (left > 0 && !socket.destroyed) {
-        left -= 0x10000;
-        if (!socket.write(chunk)) {
-          socket.once('drain', write);
-          return;
-        }
-      }
-      if (!socket.destroyed) socket.write('0\r\n\r\n');
-    };
-    write();
-  });
-}

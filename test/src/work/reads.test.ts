@@ -78,6 +78,28 @@ const READS: Record<string, Read> = {
     work: { stats: 2, opens: 1, reads: 1, readBytes: 64 * KIB },
     heapKib: 36,
   },
+  'the second half of a blob of 1 MiB': {
+    request: ['GET', blob(LARGE), { range: `bytes=${MIB / 2}-` }],
+    status: 206,
+    work: { stats: 2, opens: 1, reads: 1, readBytes: MIB / 2 },
+    heapKib: 40,
+  },
+  'a manifest that the client has': {
+    request: ['GET', `${REPOSITORY}/manifests/latest`, { 'if-none-match': `"${IMAGE.digest}"` }],
+    status: 304,
+    work: { stats: 1 },
+    heapKib: 25,
+  },
+  'whether V2 is spoken': {
+    request: ['GET', '/v2/'],
+    work: {},
+    heapKib: 37,
+  },
+  'the referrers of a manifest': {
+    request: ['GET', `${REPOSITORY}/referrers/${IMAGE.digest}`],
+    work: { stats: 4 },
+    heapKib: 49,
+  },
   'a page of 100 tags': {
     request: ['GET', '/v2/team/tags/tags/list?n=100&last=t010'],
     work: { stats: 1 },
@@ -102,6 +124,16 @@ const READS: Record<string, Read> = {
     request: ['GET', `${V1_IMAGE}/layer`],
     work: { stats: 5 },
     heapKib: 52,
+  },
+  'the tags of a V1 repository': {
+    request: ['GET', '/v1/repositories/team/app/tags'],
+    work: { stats: 7 },
+    heapKib: 71,
+  },
+  'the images of a V1 repository': {
+    request: ['GET', '/v1/repositories/team/app/images'],
+    work: { stats: 13 },
+    heapKib: 112,
   },
 };
 

@@ -10,8 +10,12 @@ import type { Work } from './tally.ts';
 
 /** Room for all that a measurement allocates, in MiB: nothing is collected meanwhile. */
 const YOUNG_MIB = 256;
+/** Measurements that may be spoilt by a collection before it is given up. */
+const ATTEMPTS = 5;
 /** A server that did nothing for so long rests. */
 const REST_MS = 60;
+/** One who allocates less than this in that time does nothing but answer questions. */
+const CALM_BYTES = 32 * 1024;
 
 /** A registry of one process that was started with a preload and answers its questions. */
 class MeasuredServer<Answer> {
@@ -95,32 +99,48 @@ async function rest(measured: MeasuredServer<Work>): Promise<void> {
   }
 }
 
+interface Heap {
+  heapBytes: number;
+  collections: number;
+}
+
+/** Waits until hardly more is allocated than the answers to these questions; gives the last. */
+async function calm(measured: MeasuredServer<Heap>): Promise<Heap> {
+  for (let last = await measured.ask('tell'); ; ) {
+    await sleep(REST_MS);
+    const next = await measured.ask('tell');
+    if (next.heapBytes - last.heapBytes < CALM_BYTES) return next;
+    last = next;
+  }
+}
+
 /** A registry over `storage` that tells what it allocates. The caller stops it. */
 export async function startWeighed(storage: string, env: Record<string, string> = {}) {
   const options = [
     '--expose-gc',
+    // It collects when nothing happens for a while.
+    '--no-memory-reducer',
     `--max-semi-space-size=${YOUNG_MIB}`,
     `--min-semi-space-size=${YOUNG_MIB}`,
   ];
-  const measured = await MeasuredServer.start<{ heapBytes: number; collections: number }>(
-    'heap-in-server',
-    options,
-    storage,
-    env,
-  );
+  const measured = await MeasuredServer.start<Heap>('heap-in-server', options, storage, env);
   return {
     url: measured.server.url,
     port: measured.server.port,
     stop: () => measured.stop(),
-    /** Bytes that were allocated on the heap while `task` ran. Throws when some were collected meanwhile. */
+    /**
+     * Bytes that were allocated on the heap for what `task` does, once the server rests after it. Where some were collected meanwhile, which large buffers bring
+     * about as well, it is tried again; throws when that is of no use.
+     */
     async allocated(task: () => Promise<unknown>): Promise<number> {
-      const before = await measured.ask('reset');
-      await task();
-      const after = await measured.ask('tell');
-      if (after.collections > before.collections) {
-        throw new Error(`${after.collections - before.collections} collections while measuring`);
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        await calm(measured);
+        const before = await measured.ask('reset');
+        await task();
+        const after = await calm(measured);
+        if (after.collections === before.collections) return after.heapBytes - before.heapBytes;
       }
-      return after.heapBytes - before.heapBytes;
+      throw new Error(`there were collections in each of ${ATTEMPTS} measurements`);
     },
   };
 }
