@@ -243,18 +243,18 @@ const PUSH_BUDGETS: Record<string, Push> = {
     work: { opens: 2, stats: 10, reads: 2, readBytes: 142, hashedBytes: 1500, copiedBytes: 800 },
   },
   'a V1 image of 1 MiB: JSON, layer, checksum': {
-    heapKib: 333,
+    heapKib: 230,
     push: (client, n, size) => pushV1Image(client, v1Image(n, size)),
     // Hashed for the blob, for the sum with the JSON, and for the tarsum. The shards of a young store are new.
     work: { ...V1_IMAGE, hashedBytes: 3 * MIB + 5000 },
   },
   'a V1 image of 1 MiB on one whose client sent no tarsum': {
-    heapKib: 333,
+    heapKib: 214,
     push: (client, n, size) => pushV1Image(client, v1Image(1000 + n, size, n)),
     work: { ...V1_IMAGE, stats: 32, hashedBytes: 2 * MIB + 5000 },
   },
   'a tag of two V1 images': {
-    heapKib: 333,
+    heapKib: 412,
     async push(client, n) {
       const path = `/v1/repositories/team/old-${n}/tags/latest`;
       await ask(client, 200, 'PUT', path, AGENT, JSON.stringify(v1Id(1000 + n)));
