@@ -13,7 +13,7 @@ import type { StorageDriver } from './driver.ts';
 import { makeOnce } from './lease.ts';
 import { gather } from './listings.ts';
 import { blobFacts, blobLock, diffBlob, diffRoot } from './paths.ts';
-import { readRecord } from './records.ts';
+import { putHint, putIfAbsent, readRecord } from './records.ts';
 import { type Urgency, WorkQueue } from './work-queue.ts';
 
 /** What is known of a blob as a layer, or that it is none. */
@@ -59,11 +59,11 @@ export class FactStore {
   async record(blob: Digest, facts: BlobFacts): Promise<void> {
     this.#known.set(blob, facts);
     const record: FactsRecord = isBadLayer(facts) ? { ...facts, limits: this.limits } : facts;
-    await this.#driver.put(blobFacts(blob), JSON.stringify(record), { durable: false });
-    if (isBadLayer(facts)) return;
-    const path = diffBlob(facts.diffId, blob);
-    if (this.#driver.local?.stamp(path)) return;
-    await this.#driver.put(path, '', { durable: false });
+    await putHint(this.#driver, blobFacts(blob), JSON.stringify(record));
+    // A plain tar is its own diff ID.
+    if (isBadLayer(facts) || facts.diffId === blob) return;
+    const options = { durable: false, shared: true };
+    await putIfAbsent(this.#driver, diffBlob(facts.diffId, blob), '', options);
   }
 
   /**
@@ -74,10 +74,10 @@ export class FactStore {
     return (await this.known(blob)) ?? this.#queue.run(blob, urgency, () => this.#find(blob));
   }
 
-  /** Every stored blob that unpacks to this diff ID. */
+  /** Every blob that unpacks to this diff ID, and last the plain tar itself, whether they are stored or not. */
   async blobsOf(diffId: Digest): Promise<Digest[]> {
     const names = await gather(this.#driver.list(diffRoot(diffId)));
-    return names.map((name) => name.replace('-', ':') as Digest);
+    return [...names.map((name) => name.replace('-', ':') as Digest), diffId];
   }
 
   async #find(blob: Digest): Promise<BlobFacts | undefined> {

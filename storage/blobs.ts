@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { algorithmOf, type Digest, digestOf } from './digest.ts';
-import type { ByteRange, StorageDriver } from './driver.ts';
+import type { ByteRange, PutItem, StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import type { MaybePromise } from './links.ts';
 import { blobData, blobDirectory } from './paths.ts';
@@ -10,6 +10,13 @@ import type { SharedCache } from './shared-cache.ts';
 
 /** Blobs up to this size may be kept in memory, in bytes. */
 const SMALL_BLOB = 64 * 1024;
+
+export interface AdoptOptions {
+  /** Whether the bytes are on the disk already. */
+  flushed?: Promise<boolean>;
+  /** Called when everybody can see the blob, which may be before it would survive a power cut, or not at all. */
+  shown?: () => void;
+}
 
 /** The blobs of the whole store, by digest, without regard to who may see them. */
 export class BlobStore {
@@ -73,6 +80,12 @@ export class BlobStore {
     return bytes;
   }
 
+  /** What has to be put so that small content is stored under its digest. */
+  async missing(bytes: Buffer, digest: Digest): Promise<PutItem[]> {
+    if ((await this.size(digest)) === bytes.length) return [];
+    return [{ path: blobData(digest), content: bytes }];
+  }
+
   /** Stores small content under its digest; does nothing when it is there already. */
   async put(bytes: Buffer, digest: Digest): Promise<void> {
     if ((await this.size(digest)) === bytes.length) return;
@@ -96,12 +109,17 @@ export class BlobStore {
    * As `adopt`, of the file `data` in a directory that has served its purpose: it becomes the blob's own where that can
    * be, else it is removed.
    */
-  async adoptDirectory(directory: string, digest: Digest, size: number): Promise<void> {
+  async adoptDirectory(
+    directory: string,
+    digest: Digest,
+    size: number,
+    { flushed, shown }: AdoptOptions = {},
+  ): Promise<void> {
     const { local } = this.#driver;
     const data = `${directory}/data`;
     if (local?.moveDirectory && (await this.size(digest)) !== size) {
-      await this.#driver.commit(data);
-      if (await local.moveDirectory(directory, blobDirectory(digest), 'data')) return;
+      if (!(await flushed)) await this.#driver.commit(data);
+      if (await local.moveDirectory(directory, blobDirectory(digest), 'data', shown)) return;
     }
     await this.adopt(data, digest, size);
     await this.#driver.delete(directory, { durable: false });

@@ -126,7 +126,7 @@ export class ContentStore {
       },
       bridge.concurrency,
     );
-    const explicit = new ExplicitImages(driver, cacheBytes);
+    const explicit = new ExplicitImages(driver, this.blobs, cacheBytes);
     this.facts = facts;
     this.explicit = explicit;
     this.pushes = new V1Pushes(driver, this.blobs, facts, explicit);

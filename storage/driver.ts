@@ -35,6 +35,11 @@ export interface PutOptions {
    * look up to five seconds older than it is.
    */
   shared?: boolean;
+  /**
+   * What must have happened before anybody sees the new content, which is written and flushed meanwhile. When it fails
+   * nothing is stored, and `put` fails with its error.
+   */
+  after?: Promise<unknown>;
 }
 
 export interface PutItem {
@@ -125,9 +130,9 @@ export interface LocalFiles {
   /**
    * Makes a directory the directory `to`, durably, and removes every file in it but `keep`. False, and nothing is done,
    * where something lies at `to`, or another directory in this one. To move its one file alone would cost a directory
-   * made and another removed.
+   * made and another removed. Calls `shown` once it is there for all to see, before that is durable.
    */
-  moveDirectory?(from: string, to: string, keep: string): Promise<boolean>;
+  moveDirectory?(from: string, to: string, keep: string, shown?: () => void): Promise<boolean>;
   /** Removes a directory if nothing is in it, and so those above it, up to and with `top`. */
   prune?(path: string, top: string): void;
 }

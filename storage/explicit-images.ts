@@ -1,13 +1,14 @@
 import { LRUCache } from 'lru-cache';
+import type { BlobStore } from './blobs.ts';
 import type { LayerEncoding } from './bridge/layer-encoding.ts';
 import type { Digest } from './digest.ts';
 import type { FileStamp, StorageDriver } from './driver.ts';
-import { ifFound } from './errors.ts';
+import { ConditionFailedError, ifFound } from './errors.ts';
 import type { V1ImageId } from './names.ts';
-import { v1ImageFile } from './paths.ts';
-import { putAll } from './put-all.ts';
+import { v1ImageRecord } from './paths.ts';
+import { putIfAbsent } from './records.ts';
 
-/** The `layer` record of an image; its presence says that the image is complete. */
+/** The layer of an image. */
 export interface LayerRecord {
   blob: Digest;
   /** Bytes of the blob. */
@@ -29,30 +30,38 @@ export interface ExplicitImage {
   checksums: string[];
 }
 
+/** The first line of an image's record; its JSON follows as it was sent. */
+interface ImageLine extends LayerRecord {
+  ancestry: V1ImageId[];
+  checksums: string[];
+}
+
 interface Cached {
   image: ExplicitImage;
-  /** Of the layer record, by which an image is known that was collected as garbage and pushed anew. */
+  /** Of the record, by which an image is known that was collected as garbage and pushed anew. */
   stamp: FileStamp | undefined;
   record: Buffer;
 }
 
-/** Images that V1 clients pushed, in small records. Once complete they never change, but garbage collection takes them. */
+/** Images that V1 clients pushed, each in one small record. Once complete they never change, but garbage collection takes them. */
 export class ExplicitImages {
   readonly #driver: StorageDriver;
+  readonly #blobs: BlobStore;
   readonly #cache: LRUCache<V1ImageId, Cached>;
 
-  constructor(driver: StorageDriver, cacheBytes: number) {
+  constructor(driver: StorageDriver, blobs: BlobStore, cacheBytes: number) {
     this.#driver = driver;
+    this.#blobs = blobs;
     this.#cache = new LRUCache({
       maxSize: Math.max(cacheBytes, 1),
-      sizeCalculation: ({ image }) => image.json.length + image.ancestry.length * 80 + 700,
+      sizeCalculation: ({ image, record }) => record.length + image.ancestry.length * 80 + 700,
     });
   }
 
   /** The image, if it is complete. */
   async get(id: V1ImageId): Promise<ExplicitImage | undefined> {
     const { local } = this.#driver;
-    const path = v1ImageFile(id, 'layer');
+    const path = v1ImageRecord(id);
     const stamp = local?.stamp(path);
     if (local && !stamp) return undefined;
     const cached = this.#cache.get(id);
@@ -60,36 +69,48 @@ export class ExplicitImages {
     const record = await ifFound(this.#driver.get(path));
     if (!record) return undefined;
     if (cached && !local && cached.record.equals(record)) return cached.image;
-    const [json, ancestry, checksums] = await Promise.all([
-      this.#driver.get(v1ImageFile(id, 'json')),
-      this.#driver.get(v1ImageFile(id, 'ancestry')),
-      ifFound(this.#driver.get(v1ImageFile(id, 'checksum'))),
-    ]);
-    const image: ExplicitImage = {
-      id,
-      json,
-      ancestry: JSON.parse(ancestry.toString()) as V1ImageId[],
-      layer: JSON.parse(record.toString()) as LayerRecord,
-      checksums: checksums ? (JSON.parse(checksums.toString()) as string[]) : [],
-    };
+    const image = imageOf(id, record);
+    // After a power cut the record may be there without its layer.
+    if ((await this.#blobs.size(image.layer.blob)) !== image.layer.size) return undefined;
     this.#cache.set(id, { image, stamp, record });
     return image;
   }
 
   /**
-   * Stores a complete image; the layer record comes last, and with it the image becomes readable. Before it comes
-   * whatever else is still on its way to the disk, such as the layer itself.
+   * Stores a complete image, which nobody sees before `after` has happened, such as that its layer is seen. Throws
+   * ConditionFailedError when there is an image of this ID.
    */
-  async put(image: ExplicitImage, before?: Promise<void>): Promise<void> {
-    const { id } = image;
-    const records = [
-      { path: v1ImageFile(id, 'json'), content: image.json },
-      { path: v1ImageFile(id, 'ancestry'), content: JSON.stringify(image.ancestry) },
-      { path: v1ImageFile(id, 'checksum'), content: JSON.stringify(image.checksums) },
-    ];
-    await Promise.all([putAll(this.#driver, records), before]);
-    await this.#driver.put(v1ImageFile(id, 'layer'), JSON.stringify(image.layer));
+  async put(image: ExplicitImage, after?: Promise<unknown>): Promise<void> {
+    const { id, layer, ancestry, checksums, json } = image;
+    const line: ImageLine = { ...layer, ancestry, checksums };
+    const record = Buffer.concat([Buffer.from(`${JSON.stringify(line)}\n`), json]);
+    const path = v1ImageRecord(id);
+    const options = after === undefined ? {} : { after };
+    if (!(await putIfAbsent(this.#driver, path, record, options))) await this.#mend(id, record);
+    this.#cache.set(id, { image, stamp: this.#driver.local?.stamp(path), record });
   }
+
+  /** Takes the place of a record that has lost its layer. */
+  async #mend(id: V1ImageId, record: Buffer): Promise<void> {
+    const path = v1ImageRecord(id);
+    const present = await ifFound(this.#driver.get(path));
+    if (!present || (await this.get(id))) throw new ConditionFailedError(path);
+    await this.#driver.put(path, record, { condition: { unchanged: present } });
+  }
+}
+
+/** The line that a record begins with. Throws SyntaxError for a damaged one. */
+function imageLine(record: Buffer): ImageLine {
+  return JSON.parse(record.toString('utf8', 0, lineEnd(record))) as ImageLine;
+}
+
+function imageOf(id: V1ImageId, record: Buffer): ExplicitImage {
+  const { ancestry, checksums, ...layer } = imageLine(record);
+  return { id, json: record.subarray(lineEnd(record) + 1), ancestry, layer, checksums };
+}
+
+function lineEnd(record: Buffer): number {
+  return Math.max(0, record.indexOf('\n'));
 }
 
 function isSame(one: FileStamp, other: FileStamp | undefined): boolean {

@@ -15,12 +15,13 @@ import {
 } from './bridge/lift.ts';
 import { CompressedLayers } from './compressed-layers.ts';
 import type { Digest } from './digest.ts';
-import type { StorageDriver } from './driver.ts';
+import type { PutItem, StorageDriver } from './driver.ts';
 import type { LayerRecord } from './explicit-images.ts';
 import { makeOnce } from './lease.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
 import type { V1ImageId } from './names.ts';
 import { blobLock, blobTar, bridgeRecord } from './paths.ts';
+import { putAll } from './put-all.ts';
 import { readRecord } from './records.ts';
 import type { Repository } from './repository.ts';
 
@@ -73,10 +74,8 @@ export class Lifting {
   ): Promise<Lifted> {
     const lifted = await this.derive(chain, expected);
     if (hasNoV2View(lifted)) return { reason: `${lifted.reason}: ${lifted.detail}` };
-    const manifests = await this.store(repository, lifted);
     const top = chain.at(-1) as ChainImage;
-    await this.#rememberOrigin(lifted.config.descriptor.digest, top.id);
-    return manifests;
+    return this.store(repository, lifted, top.id);
   }
 
   /** The V2 forms of a chain, base first, whose layers are stored when this returns; or why it has none. */
@@ -105,24 +104,29 @@ export class Lifting {
     return viewsOf(config.bytes, changed);
   }
 
-  /** Stores the V2 forms of an image, whose layers are stored, and links all of it into `repository`. */
+  /**
+   * Stores the V2 forms of an image, whose layers are stored, and links all of it into `repository`. `imageId` is the V1
+   * image that it was made from.
+   */
   async store(
     repository: Repository,
     lifted: LiftedImage,
+    imageId?: V1ImageId,
   ): Promise<{ schema2: Manifest; oci: Manifest }> {
-    const { config } = lifted;
-    await this.#blobs.put(config.bytes, config.descriptor.digest);
-    const digests = new Set([config, ...lifted.layers].map(digestIn));
-    await Promise.all([...digests].map((digest) => repository.blobs.link(digest)));
+    const { bytes, descriptor } = lifted.config;
+    const digests = new Set([lifted.config, ...lifted.layers].map(digestIn));
     const schema2 = parseManifest(lifted.schema2.bytes);
     const oci = parseManifest(lifted.oci.bytes);
     const forms: Forms = { schema2: schema2.descriptor.digest, oci: oci.descriptor.digest };
-    const record = JSON.stringify(forms);
-    await Promise.all([
-      repository.manifests.link(schema2),
-      repository.manifests.link(oci),
-      this.#driver.put(bridgeRecord(forms.schema2, 'forms'), record),
-      this.#driver.put(bridgeRecord(forms.oci, 'forms'), record),
+    const content = JSON.stringify(forms);
+    await putAll(this.#driver, [
+      ...(await this.#blobs.missing(bytes, descriptor.digest)),
+      ...(await repository.blobs.missing(digests)),
+      ...(imageId === undefined ? [] : await this.#missingOrigin(descriptor.digest, imageId)),
+      { path: bridgeRecord(forms.schema2, 'forms'), content, alike: true },
+      { path: bridgeRecord(forms.oci, 'forms'), content, alike: true },
+      ...(await repository.manifests.missing(schema2)),
+      ...(await repository.manifests.missing(oci)),
     ]);
     return { schema2, oci };
   }
@@ -153,10 +157,10 @@ export class Lifting {
     return readRecord<Forms>(this.#driver, bridgeRecord(manifest, 'forms'));
   }
 
-  async #rememberOrigin(config: Digest, imageId: V1ImageId): Promise<void> {
-    if (await this.origin(config)) return;
+  async #missingOrigin(config: Digest, imageId: V1ImageId): Promise<PutItem[]> {
+    if (await this.origin(config)) return [];
     const origin: Origin = { imageId };
-    await this.#driver.put(bridgeRecord(config, 'origin'), JSON.stringify(origin));
+    return [{ path: bridgeRecord(config, 'origin'), content: JSON.stringify(origin) }];
   }
 
   /** Sees to it that the blob which V2 lists for a layer is stored; `stored` is the blob that has the layer. */

@@ -144,18 +144,25 @@ export class Manifests {
 
   /** Stores a manifest that the store itself made, whose references it has linked. */
   async link(manifest: Manifest, tags: readonly Tag[] = []): Promise<void> {
-    const { digest, size } = manifest.descriptor;
-    const path = revisionLink(this.#name, digest);
+    const { digest } = manifest.descriptor;
     const moving = await this.#tags.notNaming(tags, digest);
-    const missing: PutItem[] = this.#tags.history(moving, digest);
-    if ((await this.#links.read(path)) !== digest) {
-      missing.unshift({ path, content: digest, alike: true });
-    }
-    if ((await this.#store.size(digest)) !== size) {
-      missing.unshift({ path: blobData(digest), content: manifest.bytes });
-    }
+    const missing = [...(await this.missing(manifest)), ...this.#tags.history(moving, digest)];
     const last = this.#tags.current(moving, digest);
     if (missing.length + last.length > 0) await this.#links.writeAll(missing, last);
+  }
+
+  /** What has to be put so that a manifest is stored and shown here. */
+  async missing({ descriptor, bytes }: Manifest): Promise<PutItem[]> {
+    const { digest, size } = descriptor;
+    const missing: PutItem[] = [];
+    if ((await this.#store.size(digest)) !== size) {
+      missing.push({ path: blobData(digest), content: bytes });
+    }
+    const path = revisionLink(this.#name, digest);
+    if ((await this.#links.read(path)) !== digest) {
+      missing.push({ path, content: digest, alike: true });
+    }
+    return missing;
   }
 
   /**

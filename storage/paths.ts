@@ -19,15 +19,15 @@ import type { RepositoryName, Tag, UploadId, V1ImageId } from './names.ts';
  *       _v1/schema1/<hex>                                            { tag, source } of a schema 1 form made for a tag
  *       _v1/records/<name>                                           properties, who pushed a tag
  *   docker/registry/v1/
- *     images/<hh>/<id>/json                                          image JSON, the bytes as sent
- *     images/<hh>/<id>/{ancestry,checksum}                           [id, parent, …]; what was computed on the way in
- *     images/<hh>/<id>/layer                                         { blob, size, … }, written last: the image is complete
- *     images/<hh>/<id>/staging/<claimant>/{json,data,received}      a push in progress, apart for each user
- *     images/<hh>/<id>/claims/<claimant>                             users who proved that they have this very image
- *     images/<hh>/<id>/holders/<name with ~ for />                   repositories that hold the pushed image
- *     images/<hh>/<id>/readers/<name with ~ for />                   manifests there that give the virtual image
- *     images/<hh>/<id>/readers/.kept                                 the virtual image itself, once others were pushed on top of it
- *     blobs/<alg>/<hh>/<hex>/facts                                   encoding and diff ID of a blob
+ *     staging/<id>-<claimant>/{json,data,received,lock}              a push in progress, apart for each user
+ *     staging/<id>.import                                            who brings the image in
+ *     images/<id>                                                    complete: a line { blob, size, …, ancestry, checksums },
+ *                                                                    then its JSON as sent
+ *     claims/<hh>/<id>/<claimant>                                    users who proved that they have this very image
+ *     holders/<hh>/<id>/<name with ~ for />                          repositories that hold the pushed image
+ *     readers/<hh>/<id>/<name with ~ for />                          manifests there that give the virtual image
+ *     readers/<hh>/<id>/.kept                                        the virtual image itself, once others were pushed on top of it
+ *     facts/<alg>/<hh>/<hex>                                         encoding and diff ID of a blob
  *     blobs/<alg>/<hh>/<hex>/compressed                              the blob that V2 lists in place of this plain tar
  *     blobs/<alg>/<hh>/<hex>/{tar-*,lock}                            its plain tar while it is made; who makes it
  *     chains/<hh>/<hex>                                              the layer that a proved image has at this chain ID
@@ -112,27 +112,33 @@ export const v1Schema1 = (name: RepositoryName, digest: Digest): string =>
 export const v1RepositoryRecord = (name: RepositoryName, record: string): string =>
   `${v1RepositoryRoot(name)}/records/${record}`;
 
-export const v1ImageDirectory = (id: V1ImageId): string => `${v1ImagesRoot}/${shard(id)}`;
-export const v1ImageFile = (
-  id: V1ImageId,
-  file: 'json' | 'ancestry' | 'layer' | 'checksum' | 'lock' | 'import',
-): string => `${v1ImageDirectory(id)}/${file}`;
-export const v1StagingRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/staging`;
-/** `claimant` is the name of a path segment: letters and digits only. */
+/** Its presence says that the pushed image is complete. */
+export const v1ImageRecord = (id: V1ImageId): string => `${v1ImagesRoot}/${id}`;
+export const v1StagingRoot = `${V1}/staging`;
+/** Held while the image is brought in from an archive, a tree or upstream. */
+export const v1ImportLock = (id: V1ImageId): string => `${v1StagingRoot}/${id}.import`;
+/** `claimant` is part of a path segment: letters and digits only. */
 export const v1StagingDirectory = (id: V1ImageId, claimant: string): string =>
-  `${v1StagingRoot(id)}/${claimant}`;
+  `${v1StagingRoot}/${id}-${claimant}`;
+/** The image and the claimant of a staging directory, by its name. */
+export const v1Staged = (name: string): { id: string; claimant: string } => ({
+  id: name.slice(0, 64),
+  claimant: name.slice(65),
+});
 export const v1StagingFile = (
   id: V1ImageId,
   claimant: string,
   file: 'json' | 'data' | 'received' | 'lock',
 ): string => `${v1StagingDirectory(id, claimant)}/${file}`;
-export const v1ClaimsRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/claims`;
+export const v1ClaimsRoot = (id: V1ImageId): string => `${V1}/claims/${shard(id)}`;
 export const v1Claim = (id: V1ImageId, claimant: string): string =>
   `${v1ClaimsRoot(id)}/${claimant}`;
-export const v1HoldersRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/holders`;
+export const v1HoldersRoot = (id: V1ImageId): string => `${V1}/holders/${shard(id)}`;
 export const v1Holder = (id: V1ImageId, name: RepositoryName): string =>
   `${v1HoldersRoot(id)}/${name.replaceAll('/', '~')}`;
-export const v1ReadersRoot = (id: V1ImageId): string => `${v1ImageDirectory(id)}/readers`;
+/** Of all virtual images. */
+export const v1AllReadersRoot = `${V1}/readers`;
+export const v1ReadersRoot = (id: V1ImageId): string => `${v1AllReadersRoot}/${shard(id)}`;
 /** Beside the readers, whose listing says that it is there. No repository has such a name. */
 export const V1_KEPT = '.kept';
 export const v1Kept = (id: V1ImageId): string => `${v1ReadersRoot(id)}/${V1_KEPT}`;
@@ -141,7 +147,8 @@ export const v1Reader = (id: V1ImageId, name: RepositoryName): string =>
 
 const v1BlobDirectory = (digest: Digest): string =>
   `${V1}/blobs/${algorithmOf(digest)}/${shard(hexOf(digest))}`;
-export const blobFacts = (digest: Digest): string => `${v1BlobDirectory(digest)}/facts`;
+export const blobFacts = (digest: Digest): string =>
+  `${V1}/facts/${algorithmOf(digest)}/${shard(hexOf(digest))}`;
 /** Held while the blob is read, or its plain tar made. */
 export const blobLock = (digest: Digest): string => `${v1BlobDirectory(digest)}/lock`;
 /** The blob that stands for a plain tar over V2, once it was compressed. */

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { FileStamp, StorageDriver } from './driver.ts';
+import type { FileStamp, PutOptions, StorageDriver } from './driver.ts';
 import { ConditionFailedError, ifFound } from './errors.ts';
 import { sameStamp, settled } from './links.ts';
 import { gather } from './listings.ts';
@@ -48,6 +48,35 @@ function parse<T>(text: string | undefined): T | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Gives whether it was put: false where something lies there already. */
+export async function putIfAbsent(
+  driver: StorageDriver,
+  path: string,
+  content: Uint8Array | string,
+  options: Omit<PutOptions, 'condition'> = {},
+): Promise<boolean> {
+  try {
+    await driver.put(path, content, { ...options, condition: 'absent' });
+    return true;
+  } catch (error) {
+    if (error instanceof ConditionFailedError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Puts what may be lost with a crash, and is seldom there already: to look first would cost more. A crash may leave a
+ * torn one.
+ */
+export async function putHint(
+  driver: StorageDriver,
+  path: string,
+  content: Uint8Array | string,
+): Promise<void> {
+  if (await putIfAbsent(driver, path, content, { durable: false })) return;
+  await driver.put(path, content, { durable: false });
 }
 
 /** How often a change is tried again before its writer gives up on a crowd of others. */

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path/posix';
 import type { BlobStore } from './blobs.ts';
 import type { Digest } from './digest.ts';
-import type { StorageDriver } from './driver.ts';
+import type { PutItem, StorageDriver } from './driver.ts';
 import { storageError } from './errors.ts';
 import type { Links, MaybePromise } from './links.ts';
 import type { RepositoryName } from './names.ts';
@@ -47,6 +47,16 @@ export class RepositoryBlobs {
   async link(digest: Digest, canonical = digest): Promise<void> {
     if ((await this.#links.read(layerLink(this.#name, digest))) === canonical) return;
     await this.#links.write(layerLink(this.#name, digest), canonical);
+  }
+
+  /** What has to be put so that stored blobs are visible here. */
+  async missing(digests: Iterable<Digest>): Promise<PutItem[]> {
+    const missing: PutItem[] = [];
+    for (const digest of digests) {
+      const path = layerLink(this.#name, digest);
+      if ((await this.#links.read(path)) !== digest) missing.push({ path, content: digest });
+    }
+    return missing;
   }
 
   /** As `link`, of a blob that another repository shows by the same digest. */

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { BlobStore } from './blobs.ts';
+import { BOOT_ID } from './boot-id.ts';
 import { algorithmOf, type Digest, type DigestAlgorithm, digestSoFar, isDigest } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
 import { ifFound, storageError } from './errors.ts';
@@ -25,8 +25,6 @@ interface Progress {
 
 /** To hash again what is smaller costs less than a note beside each upload. Bytes. */
 const NOTED_BYTES = 4 * 1024 * 1024;
-
-const BOOT_ID = readBootId();
 
 /** Resumable uploads into one repository (OCI distribution-spec "Pushing blobs", distribution's `_uploads`). */
 export class Uploads {
@@ -268,14 +266,6 @@ export class Uploads {
   async #discard(id: UploadId): Promise<void> {
     this.#hashes.delete(id);
     await this.#driver.delete(uploadDirectory(this.#name, id), { durable: false });
-  }
-}
-
-function readBootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-  } catch {
-    return randomUUID();
   }
 }
 

@@ -6,14 +6,16 @@ import type { GarbageRoot } from './garbage-collection.ts';
 import type { MarkOptions, Marks } from './garbage-marks.ts';
 import { isImageId, type V1ImageId } from './names.ts';
 import {
+  blobCompressed,
   blobFacts,
   bridgeRecord,
   diffBlob,
-  v1ImageDirectory,
-  v1ImageFile,
+  v1AllReadersRoot,
+  v1ImageRecord,
   v1ImagesRoot,
   v1Kept,
   v1ReadersRoot,
+  v1Staged,
   v1StagingFile,
   v1StagingRoot,
 } from './paths.ts';
@@ -64,14 +66,11 @@ export class V1GarbageRoot implements GarbageRoot {
 
   /** Looks at what is there. Which images stay shows when it is known which manifests do. */
   async mark(marks: Marks): Promise<void> {
-    for await (const shard of this.#driver.list(v1ImagesRoot)) {
-      for await (const id of this.#driver.list(`${v1ImagesRoot}/${shard}`)) {
-        if (!isImageId(id)) continue;
-        await this.#keepStaged(id);
-        const found = await this.#look(id, marks);
-        if (found) this.#found.set(id, found);
-      }
+    for await (const id of this.#ids()) {
+      const found = isImageId(id) && !this.#found.has(id) && (await this.#look(id, marks));
+      if (found) this.#found.set(id as V1ImageId, found);
     }
+    for await (const name of this.#driver.list(v1StagingRoot)) await this.#keepStaged(name);
   }
 
   async markLast(marks: Marks, options: MarkOptions): Promise<void> {
@@ -97,41 +96,49 @@ export class V1GarbageRoot implements GarbageRoot {
   async sweep(): Promise<void> {
     for (const id of this.#childless) {
       await this.#driver.delete(v1Kept(id), { durable: false });
-      this.#driver.local?.prune?.(v1ReadersRoot(id), v1ImageDirectory(id));
+      this.#driver.local?.prune?.(v1ReadersRoot(id), v1ReadersRoot(id));
     }
     for (const id of this.#dead) await removeV1Image(this.#driver, id);
     if (this.#dead.length > 0) await unlistV1Images(this.#driver, new Set(this.#dead));
-    for (const id of [...this.#dead, ...this.#childless]) {
-      const directory = v1ImageDirectory(id);
-      this.#driver.local?.prune?.(directory, directory);
-    }
   }
 
   async forget(digest: Digest): Promise<void> {
     const facts = await ifFound(this.#driver.get(blobFacts(digest)));
     const diffId = facts && digestIn(parsed(facts), 'diffId');
-    const paths = [dirname(blobFacts(digest)), dirname(bridgeRecord(digest, 'origin'))];
+    const paths = [
+      blobFacts(digest),
+      dirname(blobCompressed(digest)),
+      dirname(bridgeRecord(digest, 'origin')),
+    ];
     if (diffId) paths.push(diffBlob(diffId, digest));
     for (const path of paths) await this.#driver.delete(path, { durable: false });
   }
 
+  /** Of all images that were pushed, and all that may have been kept. */
+  async *#ids(): AsyncGenerator<string> {
+    yield* this.#driver.list(v1ImagesRoot);
+    for await (const shard of this.#driver.list(v1AllReadersRoot)) {
+      yield* this.#driver.list(`${v1AllReadersRoot}/${shard}`);
+    }
+  }
+
   async #look(id: V1ImageId, marks: Marks): Promise<Found | undefined> {
-    const [layer, kept] = await Promise.all([
-      this.#read(v1ImageFile(id, 'layer')),
+    const [pushed, kept] = await Promise.all([
+      this.#read(v1ImageRecord(id), firstLine),
       this.#read(v1Kept(id)),
     ]);
-    if (!layer && !kept) return undefined;
+    if (!pushed && !kept) return undefined;
     const found: Found = {
-      pushed: layer && digestIn(layer.value, 'blob'),
+      pushed: pushed && digestIn(pushed.value, 'blob'),
       kept: kept && digestIn(member(kept.value, 'link'), 'blob'),
       parents: [],
-      modified: Math.max(layer?.modified ?? 0, kept?.modified ?? 0),
+      modified: Math.max(pushed?.modified ?? 0, kept?.modified ?? 0),
     };
-    if ((layer && !found.pushed) || (kept && !found.kept)) {
-      marks.keepEverything(`V1 image ${id}: its layer record is damaged; nothing is deleted`);
+    if ((pushed && !found.pushed) || (kept && !found.kept)) {
+      marks.keepEverything(`V1 image ${id}: its record is damaged; nothing is deleted`);
     }
-    const pushedOn = layer && (await this.#read(v1ImageFile(id, 'ancestry')));
-    for (const ancestry of [pushedOn?.value, kept && member(kept.value, 'ancestry')]) {
+    for (const record of [pushed, kept]) {
+      const ancestry = member(record?.value, 'ancestry');
       const parent: unknown = Array.isArray(ancestry) ? ancestry[1] : undefined;
       if (typeof parent === 'string' && isImageId(parent)) found.parents.push(parent);
     }
@@ -139,13 +146,13 @@ export class V1GarbageRoot implements GarbageRoot {
   }
 
   /** What is being pushed, and all that it is pushed on top of. */
-  async #keepStaged(id: V1ImageId): Promise<void> {
-    for await (const claimant of this.#driver.list(v1StagingRoot(id))) {
-      const bytes = await ifFound(this.#driver.get(v1StagingFile(id, claimant, 'json')));
-      const ancestry = bytes && parsed(bytes.subarray(0, Math.max(0, bytes.indexOf('\n'))));
-      if (!Array.isArray(ancestry)) continue;
-      for (const each of ancestry) if (typeof each === 'string') this.#live.add(each as V1ImageId);
-    }
+  async #keepStaged(name: string): Promise<void> {
+    const { id, claimant } = v1Staged(name);
+    if (!isImageId(id)) return;
+    const staged = await this.#read(v1StagingFile(id, claimant, 'json'), firstLine);
+    if (!Array.isArray(staged?.value)) return;
+    for (const each of staged.value)
+      if (typeof each === 'string') this.#live.add(each as V1ImageId);
   }
 
   /** An image and all below it. */
@@ -158,13 +165,21 @@ export class V1GarbageRoot implements GarbageRoot {
     }
   }
 
-  async #read(path: string): Promise<{ value: unknown; modified: number } | undefined> {
+  async #read(
+    path: string,
+    part = (bytes: Buffer) => bytes,
+  ): Promise<{ value: unknown; modified: number } | undefined> {
     const [info, bytes] = await Promise.all([
       ifFound(this.#driver.stat(path)),
       ifFound(this.#driver.get(path)),
     ]);
-    return info && bytes && { value: parsed(bytes), modified: info.modified };
+    return info && bytes && { value: parsed(part(bytes)), modified: info.modified };
   }
+}
+
+/** Records of images begin with a line of JSON; what follows is a client's. */
+function firstLine(bytes: Buffer): Buffer {
+  return bytes.subarray(0, Math.max(0, bytes.indexOf('\n')));
 }
 
 /** Undefined for a torn record. */

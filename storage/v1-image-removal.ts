@@ -3,13 +3,13 @@ import type { StorageDriver } from './driver.ts';
 import { ifFound } from './errors.ts';
 import { gather } from './listings.ts';
 import { isRepositoryName, type V1ImageId } from './names.ts';
-import { v1ClaimsRoot, v1HoldersRoot, v1ImageFile, v1List, v1Members } from './paths.ts';
+import { v1ClaimsRoot, v1HoldersRoot, v1ImageRecord, v1List, v1Members } from './paths.ts';
 import { updateRecord } from './records.ts';
 import type { V1ListEntry } from './v1-store.ts';
 
 /**
  * Removes a pushed image. Who might read it goes first, or the next image of that ID would be theirs as well; with its
- * layer record the image is gone.
+ * record the image is gone.
  */
 export async function removeV1Image(driver: StorageDriver, id: V1ImageId): Promise<void> {
   for (const segment of await gather(driver.list(v1HoldersRoot(id)))) {
@@ -21,10 +21,7 @@ export async function removeV1Image(driver: StorageDriver, id: V1ImageId): Promi
   }
   await driver.delete(v1HoldersRoot(id));
   await driver.delete(v1ClaimsRoot(id));
-  await driver.delete(v1ImageFile(id, 'layer'));
-  for (const file of ['json', 'ancestry', 'checksum'] as const) {
-    await driver.delete(v1ImageFile(id, file), { durable: false });
-  }
+  await driver.delete(v1ImageRecord(id));
 }
 
 /** Takes images that were removed out of the lists of all repositories. */

@@ -3,9 +3,8 @@ import { ifFound } from './errors.ts';
 import { type Lease, takeLease } from './lease.ts';
 import { isImageId, type V1ImageId } from './names.ts';
 import {
-  v1ImageDirectory,
-  v1ImageFile,
-  v1ImagesRoot,
+  v1ImportLock,
+  v1Staged,
   v1StagingDirectory,
   v1StagingFile,
   v1StagingRoot,
@@ -29,28 +28,16 @@ export async function purgeV1Pushes(
 ): Promise<StalePush[]> {
   const oldest = Date.now() - ageMs;
   const purged: StalePush[] = [];
-  for await (const shard of driver.list(v1ImagesRoot)) {
-    for await (const imageId of driver.list(`${v1ImagesRoot}/${shard}`)) {
-      if (!isImageId(imageId)) continue;
-      let dropped = false;
-      for await (const claimant of driver.list(v1StagingRoot(imageId))) {
-        const touched = await lastTouched(driver, imageId, claimant);
-        if (touched === undefined || touched > oldest) continue;
-        const gone = !dryRun && (await drop(driver, imageId, claimant, oldest));
-        if (dryRun || gone) purged.push({ imageId, touched });
-        dropped ||= gone;
-      }
-      if (!dryRun) pruneStaging(driver, imageId, dropped ? Number.POSITIVE_INFINITY : oldest);
+  for await (const name of driver.list(v1StagingRoot)) {
+    const { id: imageId, claimant } = v1Staged(name);
+    if (!isImageId(imageId)) continue;
+    const touched = await lastTouched(driver, imageId, claimant);
+    if (touched === undefined || touched > oldest) continue;
+    if (dryRun || (await drop(driver, imageId, claimant, oldest))) {
+      purged.push({ imageId, touched });
     }
   }
   return purged;
-}
-
-/** A push that ends leaves its empty folder to the next one; one that is as old as that is of no use. */
-function pruneStaging({ local }: StorageDriver, id: V1ImageId, oldest: number): void {
-  const root = v1StagingRoot(id);
-  const stamp = local?.stamp(root);
-  if (stamp && stamp.modified <= oldest) local?.prune?.(root, v1ImageDirectory(id));
 }
 
 /** Undefined when nothing is staged. */
@@ -77,12 +64,7 @@ async function drop(
 ): Promise<boolean> {
   const leases: Lease[] = [];
   try {
-    const locks = [
-      v1ImageFile(id, 'import'),
-      v1ImageFile(id, 'lock'),
-      v1StagingFile(id, claimant, 'lock'),
-    ];
-    for (const lock of locks) {
+    for (const lock of [v1ImportLock(id), v1StagingFile(id, claimant, 'lock')]) {
       const lease = await takeLease(driver, lock);
       if (!lease) return false;
       leases.push(lease);

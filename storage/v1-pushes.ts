@@ -1,29 +1,20 @@
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { BlobFacts, FactStore } from './blob-facts.ts';
+import type { FactStore } from './blob-facts.ts';
 import type { BlobStore } from './blobs.ts';
 import { isBadLayer, LayerDigester } from './bridge/layer-facts.ts';
 import { createPayloadHash } from './bridge/payload-checksum.ts';
 import { TarSum, type TarSumVersion } from './bridge/tarsum.ts';
 import { type Digest, digestSoFar } from './digest.ts';
 import type { StorageDriver } from './driver.ts';
-import { ifFound, storageError } from './errors.ts';
+import { ConditionFailedError, ifFound, storageError } from './errors.ts';
 import type { ExplicitImages, LayerRecord } from './explicit-images.ts';
 import { takeLease } from './lease.ts';
 import type { V1ImageId } from './names.ts';
-import { v1Claim, v1ImageFile, v1StagingDirectory, v1StagingFile } from './paths.ts';
-import { readRecord } from './records.ts';
+import { v1Claim, v1ImportLock } from './paths.ts';
+import { putIfAbsent } from './records.ts';
+import { type Received, segment, V1Staging } from './v1-staging.ts';
 import type { V1Sums } from './v1-store.ts';
-
-/** What is known of a staged layer once all of it arrived; a later request completes the image with it. */
-interface Received {
-  blob: Digest;
-  size: number;
-  facts: BlobFacts;
-  payload: string;
-  tarsums: string[];
-}
 
 /** What was computed of a layer on the way in. */
 export interface ComputedSums {
@@ -60,17 +51,19 @@ export class V1Pushes {
   readonly #blobs: BlobStore;
   readonly #facts: FactStore;
   readonly #images: ExplicitImages;
+  readonly #staging: V1Staging;
 
   constructor(driver: StorageDriver, blobs: BlobStore, facts: FactStore, images: ExplicitImages) {
     this.#driver = driver;
     this.#blobs = blobs;
     this.#facts = facts;
     this.#images = images;
+    this.#staging = new V1Staging(driver);
   }
 
   /** Whether this user has begun to push the image, and not finished. */
-  async inProgress(id: V1ImageId, claimant: string): Promise<boolean> {
-    return (await this.#json(id, claimant)) !== undefined;
+  inProgress(id: V1ImageId, claimant: string): Promise<boolean> {
+    return this.#staging.has(id, claimant);
   }
 
   /** Whether this user once uploaded the very content of this image. */
@@ -81,31 +74,35 @@ export class V1Pushes {
 
   /** The ancestry of an image that is being pushed. */
   async ancestry(id: V1ImageId, claimant: string): Promise<V1ImageId[] | undefined> {
-    const bytes = await this.#json(id, claimant);
-    return bytes && splitStaged(bytes).ancestry;
+    return (await this.#staging.get(id, claimant))?.ancestry;
   }
 
   /** Begins the push, or begins it again. A layer that came for other JSON is dropped: its sum covers both. */
-  async begin(id: V1ImageId, json: Buffer, ancestry: V1ImageId[], claimant: string): Promise<void> {
-    const staged = joinStaged(json, ancestry);
-    const before = await this.#json(id, claimant);
-    if (before?.equals(staged)) return;
-    if (before) await this.#driver.delete(this.#directory(id, claimant), { durable: false });
-    await this.#driver.put(this.#file(id, claimant, 'json'), staged, { durable: false });
+  begin(id: V1ImageId, json: Buffer, ancestry: V1ImageId[], claimant: string): Promise<void> {
+    return this.#staging.begin(id, { json, ancestry }, claimant);
   }
 
   /** Receives the layer, and finds in the one pass all that will be asked of it. */
-  async receive(id: V1ImageId, source: Readable, claimant: string): Promise<void> {
-    const lease = await takeLease(this.#driver, this.#file(id, claimant, 'lock'));
+  async receive(
+    id: V1ImageId,
+    source: Readable,
+    claimant: string,
+    onBytes?: (bytes: number) => void,
+  ): Promise<void> {
+    const lease = await takeLease(this.#driver, this.#staging.file(id, claimant, 'lock'));
     if (!lease) {
       throw storageError('UPLOAD_BUSY', 'This layer is being uploaded by another request');
     }
     try {
-      const bytes = await this.#json(id, claimant);
-      if (!bytes) throw storageError('IMAGE_UNKNOWN', 'Image not found');
-      const { json } = splitStaged(bytes);
-      const fill: Fill = (path, tap) => this.#driver.append(path, 0, source, tap);
-      await this.#stage(id, json, fill, claimant);
+      const staged = await this.#staging.get(id, claimant);
+      if (!staged) throw storageError('IMAGE_UNKNOWN', 'Image not found');
+      const fill: Fill = (path, tap) =>
+        this.#driver.append(path, 0, source, (chunk) => {
+          onBytes?.(chunk.length);
+          return tap(chunk);
+        });
+      await this.#stage(id, staged.json, fill, claimant, await this.#isSumLikely(staged.ancestry));
+      this.#staging.beginFlush(id, claimant);
     } finally {
       await lease.release();
     }
@@ -127,11 +124,11 @@ export class V1Pushes {
     } = {},
   ): Promise<'linked' | 'copied'> {
     const { id, json, ancestry } = image;
-    const lease = await takeLease(this.#driver, v1ImageFile(id, 'import'));
+    const lease = await takeLease(this.#driver, v1ImportLock(id));
     if (!lease)
       throw storageError('UPLOAD_BUSY', 'This image is being imported by another process');
     try {
-      await this.#driver.delete(this.#directory(id, IMPORTER), { durable: false });
+      await this.#staging.drop(id, IMPORTER);
       let linked = false;
       const received = await this.#stage(
         id,
@@ -148,14 +145,14 @@ export class V1Pushes {
         },
         IMPORTER,
       );
-      options.check?.(received);
+      options.check?.({ payload: received.payload, tarsums: received.tarsums ?? [] });
       // A tree that is brought in keeps its own layers: the next run must find what this one left.
       const noTwin = async () => undefined;
       const push = { id, json, ancestry, received };
       await this.#commit(push, IMPORTER, options.claimant ?? '', noTwin);
       return linked ? 'linked' : 'copied';
     } finally {
-      await this.#driver.delete(this.#directory(id, IMPORTER), { durable: false });
+      await this.#staging.drop(id, IMPORTER);
       await lease.release();
     }
   }
@@ -186,9 +183,8 @@ export class V1Pushes {
    * when the layer never came; IMAGE_EXISTS when another content has the id.
    */
   async complete(id: V1ImageId, sums: V1Sums, claimant: string, twinOf: TwinOf): Promise<void> {
-    if (!(await this.#json(id, claimant))) throw storageError('IMAGE_UNKNOWN', 'Image not found');
     // Nobody may begin the layer again between its check and its place among the blobs.
-    const lease = await takeLease(this.#driver, this.#file(id, claimant, 'lock'));
+    const lease = await takeLease(this.#driver, this.#staging.file(id, claimant, 'lock'));
     if (!lease) {
       throw storageError('UPLOAD_BUSY', 'This layer is being uploaded by another request');
     }
@@ -200,27 +196,49 @@ export class V1Pushes {
   }
 
   async #complete(id: V1ImageId, sums: V1Sums, claimant: string, twinOf: TwinOf): Promise<void> {
-    const bytes = await this.#json(id, claimant);
-    if (!bytes) throw storageError('IMAGE_UNKNOWN', 'Image not found');
-    const received = await this.#received(id, claimant);
+    const staged = await this.#staging.get(id, claimant);
+    if (!staged) throw storageError('IMAGE_UNKNOWN', 'Image not found');
+    const received = await this.#staging.received(id, claimant);
     if (!received) {
       throw storageError('IMAGE_INVALID', 'The layer of this image was not uploaded yet');
     }
-    const { json, ancestry } = splitStaged(bytes);
+    const { json, ancestry } = staged;
+    const tarsums = await this.#tarsums(id, json, received, sums.tarsum, claimant);
     const right =
       sums.payload === received.payload ||
       (sums.tarsum !== undefined &&
-        (received.tarsums.includes(sums.tarsum) ||
+        (tarsums.includes(sums.tarsum) ||
           (await this.#otherTarsum(id, json, sums.tarsum, claimant)) === sums.tarsum));
     if (!right) throw storageError('IMAGE_INVALID', 'Checksum mismatch');
-    await this.#commit({ id, json, ancestry, received }, claimant, claimant, twinOf);
-    await this.#driver.delete(this.#directory(id, claimant), { durable: false });
+    const push = { id, json, ancestry, received: { ...received, tarsums } };
+    await this.#commit(push, claimant, claimant, twinOf);
+    await this.#staging.drop(id, claimant);
   }
 
   /**
-   * The tarsum by the rules of the one that was sent, where those are not the usual ones. The layer is read again for it,
-   * since the one pass makes the sum of engines only.
+   * Whether the client will send a tarsum, which costs another hash of the layer: all engines do, and whoever sent none
+   * for the parent will send none for this one. A wrong guess costs a second look at the layer.
    */
+  async #isSumLikely([, parent]: readonly V1ImageId[]): Promise<boolean> {
+    const below = parent && (await this.#images.get(parent));
+    return !below || below.checksums.some((sum) => sum.startsWith('tarsum'));
+  }
+
+  /** The usual tarsum of a layer whose client sent one, if it is a tar. */
+  async #tarsums(
+    id: V1ImageId,
+    json: Buffer,
+    { tarsums }: Received,
+    asked: string | undefined,
+    claimant: string,
+  ): Promise<string[]> {
+    if (asked === undefined) return [];
+    if (tarsums) return tarsums;
+    const sum = await this.#readTarsum(id, json, 'v0', claimant);
+    return sum === undefined ? [] : [sum];
+  }
+
+  /** The tarsum by the rules of the one that was sent, where those are not the usual ones. */
   async #otherTarsum(
     id: V1ImageId,
     json: Buffer,
@@ -228,28 +246,41 @@ export class V1Pushes {
     claimant: string,
   ): Promise<string | undefined> {
     const version = OTHER_TARSUMS[asked.slice(0, Math.max(0, asked.indexOf('+')))];
-    if (version === undefined) return undefined;
+    return version && this.#readTarsum(id, json, version, claimant);
+  }
+
+  /** Reads the layer again: the one pass makes the sum that is likely only. Undefined when it is no tar. */
+  async #readTarsum(
+    id: V1ImageId,
+    json: Buffer,
+    version: TarSumVersion,
+    claimant: string,
+  ): Promise<string | undefined> {
     const tarSum = new TarSum(version);
     const digester = new LayerDigester({
       ...this.#facts.limits,
       blobDigest: false,
       onTar: (chunk) => tarSum.write(chunk),
     });
-    for await (const chunk of await this.#driver.read(this.#file(id, claimant, 'data'))) {
+    for await (const chunk of await this.#driver.read(this.#staging.file(id, claimant, 'data'))) {
       await digester.write(chunk as Buffer);
     }
     return isBadLayer(await digester.finish()) ? undefined : tarSum.finish(json);
   }
 
-  async #stage(id: V1ImageId, json: Buffer, fill: Fill, claimant: string): Promise<Received> {
-    const layer = this.#file(id, claimant, 'data');
-    await this.#driver.delete(this.#file(id, claimant, 'received'), { durable: false });
-    await this.#driver.delete(layer, { durable: false });
+  async #stage(
+    id: V1ImageId,
+    json: Buffer,
+    fill: Fill,
+    claimant: string,
+    withTarsum = true,
+  ): Promise<Received> {
+    const layer = await this.#staging.makeRoom(id, claimant);
     const payload = createPayloadHash(json);
-    const tarSum = new TarSum();
+    const tarSum = withTarsum ? new TarSum() : undefined;
     const digester = new LayerDigester({
       ...this.#facts.limits,
-      onTar: (chunk) => tarSum.write(chunk),
+      ...(tarSum && { onTar: (chunk) => tarSum.write(chunk) }),
     });
     let size: number;
     try {
@@ -267,13 +298,13 @@ export class V1Pushes {
       size,
       facts,
       payload: digestSoFar(payload, 'sha256'),
-      tarsums: [isBadLayer(facts) ? undefined : tarSum.finish(json)].filter(
-        (sum) => sum !== undefined,
-      ),
+      ...(tarSum && {
+        tarsums: [isBadLayer(facts) ? undefined : tarSum.finish(json)].filter(
+          (sum) => sum !== undefined,
+        ),
+      }),
     };
-    await this.#driver.put(this.#file(id, claimant, 'received'), JSON.stringify(received), {
-      durable: false,
-    });
+    await this.#staging.note(id, claimant, received);
     return received;
   }
 
@@ -284,72 +315,63 @@ export class V1Pushes {
     twinOf: TwinOf,
   ): Promise<void> {
     const { id, json, ancestry, received } = push;
-    const lease = await takeLease(this.#driver, v1ImageFile(id, 'lock'));
-    if (!lease)
-      throw storageError('UPLOAD_BUSY', 'This image is being completed by another request');
-    try {
-      const present = await this.#images.get(id);
-      if (present) {
-        if (!present.json.equals(json) || !present.checksums.includes(received.payload)) {
-          throw storageError('IMAGE_EXISTS', 'Image already exists');
-        }
-      } else {
-        const own = layerRecord(received);
-        const twin = await twinOf(ancestry, own);
-        const checksums = [received.payload, ...received.tarsums];
-        const image = { id, json, ancestry, layer: twin ?? own, checksums };
-        const layer = twin ? undefined : this.#adopt(id, stagedBy, received);
-        await this.#images.put(image, layer);
-      }
-      if (claimant !== '') await this.#driver.put(v1Claim(id, segment(claimant)), '');
-    } finally {
-      await lease.release();
+    let stored: Promise<unknown> | undefined;
+    if (!(await this.#isPresent(id, json, received))) {
+      const own = layerRecord(received);
+      const twin = await twinOf(ancestry, own);
+      const checksums = [received.payload, ...(received.tarsums ?? [])];
+      const image = { id, json, ancestry, layer: twin ?? own, checksums };
+      const layer = twin ? undefined : this.#adopt(id, stagedBy, received);
+      stored = Promise.all([this.#images.put(image, layer?.shown), layer?.durable]).catch(
+        async (error) => {
+          // Of several who complete the image at the same time one is first.
+          const lost = error instanceof ConditionFailedError;
+          if (!lost || !(await this.#isPresent(id, json, received))) throw error;
+        },
+      );
     }
+    await (claimant === '' ? stored : this.#claim(id, claimant, stored));
   }
 
-  async #adopt(id: V1ImageId, claimant: string, received: Received): Promise<void> {
-    const { blob, size, facts } = received;
+  /** Throws IMAGE_EXISTS when the image has another content. */
+  async #isPresent(id: V1ImageId, json: Buffer, { payload }: Received): Promise<boolean> {
+    const present = await this.#images.get(id);
+    if (!present) return false;
+    if (present.json.equals(json) && present.checksums.includes(payload)) return true;
+    throw storageError('IMAGE_EXISTS', 'Image already exists');
+  }
+
+  /** Notes that the user has this very image, which shows once it is stored. */
+  async #claim(
+    id: V1ImageId,
+    claimant: string,
+    stored: Promise<unknown> | undefined,
+  ): Promise<void> {
+    const path = v1Claim(id, segment(claimant));
+    await putIfAbsent(this.#driver, path, '', stored === undefined ? {} : { after: stored });
+  }
+
+  /** Makes the staged layer a blob: first everybody can see it, then it would survive a power cut. */
+  #adopt(
+    id: V1ImageId,
+    claimant: string,
+    { blob, size, facts }: Received,
+  ): { shown: Promise<unknown>; durable: Promise<unknown> } {
+    let show = () => {};
+    const seen = new Promise<void>((resolve) => {
+      show = resolve;
+    });
+    const flushed = this.#staging.isFlushed(id, claimant);
     const adopted =
       size === 0
         ? this.#blobs.put(Buffer.alloc(0), blob)
-        : this.#blobs.adoptDirectory(this.#directory(id, claimant), blob, size);
-    await Promise.all([adopted, this.#facts.record(blob, facts)]);
+        : this.#blobs.adoptDirectory(this.#staging.directory(id, claimant), blob, size, {
+            flushed,
+            shown: show,
+          });
+    const durable = Promise.all([adopted, this.#facts.record(blob, facts)]);
+    return { shown: Promise.race([seen, durable]), durable };
   }
-
-  async #json(id: V1ImageId, claimant: string): Promise<Buffer | undefined> {
-    return ifFound(this.#driver.get(this.#file(id, claimant, 'json')));
-  }
-
-  async #received(id: V1ImageId, claimant: string): Promise<Received | undefined> {
-    return readRecord<Received>(this.#driver, this.#file(id, claimant, 'received'));
-  }
-
-  #directory(id: V1ImageId, claimant: string): string {
-    return v1StagingDirectory(id, segment(claimant));
-  }
-
-  #file(id: V1ImageId, claimant: string, file: 'json' | 'data' | 'received' | 'lock'): string {
-    return v1StagingFile(id, segment(claimant), file);
-  }
-}
-
-/** A user name as a path segment. */
-function segment(claimant: string): string {
-  if (claimant === '') return 'anonymous';
-  return createHash('sha256').update(claimant).digest('hex').slice(0, 32);
-}
-
-/** Ancestry and JSON lie in one file, so that they can't disagree after a crash. */
-function joinStaged(json: Buffer, ancestry: V1ImageId[]): Buffer {
-  return Buffer.concat([Buffer.from(`${JSON.stringify(ancestry)}\n`), json]);
-}
-
-function splitStaged(bytes: Buffer): { json: Buffer; ancestry: V1ImageId[] } {
-  const end = bytes.indexOf('\n');
-  return {
-    ancestry: JSON.parse(bytes.subarray(0, end).toString()) as V1ImageId[],
-    json: bytes.subarray(end + 1),
-  };
 }
 
 function layerRecord({ blob, size, facts }: Received): LayerRecord {

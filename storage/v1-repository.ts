@@ -131,8 +131,13 @@ export class StoredV1Repository implements V1Repository {
     return ifFound(this.#parts.driver.get(v1RepositoryRecord(this.name, record)));
   }
 
-  async writeRecord(record: string, content: Buffer | string): Promise<void> {
-    await this.#parts.driver.put(v1RepositoryRecord(this.name, record), content);
+  async writeRecord(
+    record: string,
+    content: Buffer | string,
+    after?: Promise<unknown>,
+  ): Promise<void> {
+    const options = after === undefined ? {} : { after };
+    await this.#parts.driver.put(v1RepositoryRecord(this.name, record), content, options);
   }
 
   async #view(tag: Tag, viewer: V1Viewer, wait: Wait): Promise<TagView | undefined> {

@@ -27,8 +27,16 @@ export interface V1Images {
    * has the last word, and throws when it is no.
    */
   putJson(json: ImageJson, reader: V1Reader, allow?: () => Promise<void>): Promise<void>;
-  /** Throws IMAGE_UNKNOWN before its JSON came, IMAGE_EXISTS when it is complete, UPLOAD_BUSY. */
-  putLayer(id: V1ImageId, source: Readable, reader: V1Reader): Promise<void>;
+  /**
+   * Throws IMAGE_UNKNOWN before its JSON came, IMAGE_EXISTS when it is complete, UPLOAD_BUSY, and what `onBytes` throws,
+   * which is told of all bytes that come.
+   */
+  putLayer(
+    id: V1ImageId,
+    source: Readable,
+    reader: V1Reader,
+    onBytes?: (bytes: number) => void,
+  ): Promise<void>;
   /** Completes the image if either sum is right; throws IMAGE_INVALID 'Checksum mismatch' if neither is. */
   putChecksum(id: V1ImageId, sums: V1Sums, reader: V1Reader): Promise<void>;
 }
@@ -73,5 +81,6 @@ export interface V1Repository {
   hold(ids: readonly V1ImageId[]): Promise<void>;
   /** Small records of the protocol beside the content: `properties`, `tag-info/<tag>`. */
   readRecord(record: string): Promise<Buffer | undefined>;
-  writeRecord(record: string, content: Buffer | string): Promise<void>;
+  /** Nobody sees the record before `after` has happened, with which it fails. */
+  writeRecord(record: string, content: Buffer | string, after?: Promise<unknown>): Promise<void>;
 }

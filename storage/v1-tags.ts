@@ -13,7 +13,8 @@ import {
   v1TagMemo,
   v1TagsRoot,
 } from './paths.ts';
-import { readRecord, updateRecord } from './records.ts';
+import { putAll } from './put-all.ts';
+import { putIfAbsent, readRecord, updateRecord } from './records.ts';
 import type { Repository } from './repository.ts';
 import type { V1Reader } from './v1-images.ts';
 import type { V1View } from './v1-view.ts';
@@ -82,8 +83,8 @@ export class V1Tags {
     }
     if (await this.#setVirtual(tag, id, reader)) return;
     const chain = await this.#parts.view.chain(id, reader);
-    const lifted = await this.#lift(chain);
-    await this.hold(chain.map((image) => image.id));
+    const held = chain.map((image) => image.id);
+    const [lifted] = await Promise.all([this.#lift(chain), this.hold(held)]);
     if ('reason' in lifted) await this.#setHidden(tag, id, lifted.reason);
     else await this.#setLifted(tag, id, lifted.schema2.descriptor.digest);
   }
@@ -140,7 +141,8 @@ export class V1Tags {
     await updateRecord<V1ImageId[]>(driver, v1Members(this.#name), (current = []) => [
       ...new Set([...current, ...fresh]),
     ]);
-    for (const id of fresh) await driver.put(v1Holder(id, this.#name), '', { durable: false });
+    const options = { durable: false, shared: true };
+    for (const id of fresh) await putIfAbsent(driver, v1Holder(id, this.#name), '', options);
   }
 
   /** Takes back what `hold` noted, when the repository goes. */
@@ -177,8 +179,11 @@ export class V1Tags {
 
   async #setLifted(tag: Tag, imageId: V1ImageId, manifest: Digest): Promise<void> {
     const memo: TagMemo = { imageId, manifest };
-    await this.#parts.driver.put(v1TagMemo(this.#name, tag), JSON.stringify(memo));
-    await this.#repository.tags.set(tag, manifest);
+    const item = { path: v1TagMemo(this.#name, tag), content: JSON.stringify(memo) };
+    const { tags } = this.#repository;
+    const moving = await tags.notNaming([tag], manifest);
+    const first = [item, ...tags.history(moving, manifest)];
+    await putAll(this.#parts.driver, first, tags.current(moving, manifest));
   }
 
   async #setHidden(tag: Tag, imageId: V1ImageId, reason: string): Promise<void> {

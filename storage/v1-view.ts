@@ -166,12 +166,17 @@ export class V1View implements V1Images {
     await this.#pushes.begin(id, bytes, [id, ...above], reader.claimant);
   }
 
-  async putLayer(id: V1ImageId, source: Readable, reader: V1Reader): Promise<void> {
+  async putLayer(
+    id: V1ImageId,
+    source: Readable,
+    reader: V1Reader,
+    onBytes?: (bytes: number) => void,
+  ): Promise<void> {
     if (!(await this.#pushes.inProgress(id, reader.claimant))) {
       if (await this.find(id, reader)) throw alreadyExists();
       throw storageError('IMAGE_UNKNOWN', 'Image not found');
     }
-    await this.#pushes.receive(id, source, reader.claimant);
+    await this.#pushes.receive(id, source, reader.claimant, onBytes);
   }
 
   async putChecksum(id: V1ImageId, sums: V1Sums, reader: V1Reader): Promise<void> {

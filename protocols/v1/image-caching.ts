@@ -9,7 +9,7 @@ const YEAR_S = 31_536_000;
 const PUBLIC = `public, max-age=${YEAR_S}`;
 const PRIVATE = `private, max-age=${YEAR_S}`;
 /** An image never changes, so it never did. */
-const LAST_MODIFIED = new Date(0);
+const LAST_MODIFIED = new Date(0).toUTCString();
 
 /**
  * 304 when the client has this already. Call it only for an image that was found and may be read (v1.md B9).
@@ -25,7 +25,9 @@ export function notModified(
 
 /** Headers that let everybody keep the answer for a year, where everybody may read (v1.md 1.4). */
 export function cachingHeaders(registry: Registry, etag: string): string[] {
-  return [...cachedForYears(registry, etag), 'Last-Modified', LAST_MODIFIED.toUTCString()];
+  const headers = cachedForYears(registry, etag);
+  headers.push('Last-Modified', LAST_MODIFIED);
+  return headers;
 }
 
 function cachedForYears({ access }: Registry, etag: string): string[] {
@@ -59,7 +61,7 @@ function isFresh(headers: IncomingHttpHeaders, etag: string): boolean {
   const ifModifiedSince = headers['if-modified-since'];
   if (ifModifiedSince === undefined) return false;
   const since = Date.parse(ifModifiedSince);
-  return !Number.isNaN(since) && since >= LAST_MODIFIED.getTime();
+  return !Number.isNaN(since) && since >= 0;
 }
 
 /** The payload sum covers JSON and layer of an image; a virtual image has none. */

@@ -1,61 +1,72 @@
 import type { IncomingMessage } from 'node:http';
-import { type Readable, Transform } from 'node:stream';
 import type Router from '@koa/router';
-import type { Context } from 'koa';
 import { parseImageJson } from '../../storage/v1-json.ts';
 import type { V1Sums } from '../../storage/v1-store.ts';
+import { type Answer, type Incoming, respond } from '../answer.ts';
 import { readBody } from '../http.ts';
 import { type Registry, registryError } from '../registry.ts';
-import { sendJson } from './json.ts';
-import { enterImage, imagesOf, report, requireListed } from './session.ts';
+import { NOT_CACHED } from './json.ts';
+import { hasUnreadBody, lingering } from './lingering.ts';
+import { enterImage, type ImageRequest, imagesOf, report, requireListed } from './session.ts';
 import { objectionTo } from './signals.ts';
+
+const TRUE = Buffer.from('true');
 
 /** Writing images: JSON, then layer, then checksum (v1.md 1.6). */
 export function imagePushRoutes(router: Router, registry: Registry): void {
-  router.put('/v1/images/:id/json', (ctx) => putJson(ctx, registry));
-  router.put('/v1/images/:id/layer', (ctx) => putLayer(ctx, registry));
-  router.put('/v1/images/:id/checksum', (ctx) => putChecksum(ctx, registry));
+  const parts = { json: putJson, layer: putLayer, checksum: putChecksum };
+  for (const [part, put] of Object.entries(parts)) {
+    router.put(`/v1/images/:id/${part}`, async (ctx) =>
+      respond(ctx, await put(ctx, registry, String(ctx.params.id))),
+    );
+  }
 }
 
 /** Read raw: the payload sum covers these very bytes. */
-async function putJson(ctx: Context, registry: Registry): Promise<void> {
-  const { id, reader, session } = await enterImage(ctx, registry, String(ctx.params.id), 'push');
-  const json = parseImageJson(await readBody(ctx.req, registry.limits.jsonBytes), id);
+export async function putJson(
+  incoming: Incoming,
+  registry: Registry,
+  path: string,
+): Promise<Answer> {
+  const { id, reader, session } = await enterImage(incoming, registry, path, 'push');
+  const json = parseImageJson(await readBody(incoming.req, registry.limits.jsonBytes), id);
   requireListed(session, id);
   await imagesOf(registry).putJson(json, reader, objectionTo(registry, json.bytes));
-  sendJson(ctx, 200, true);
+  return done(incoming);
 }
 
-async function putLayer(ctx: Context, registry: Registry): Promise<void> {
-  const { id, reader } = await enterImage(ctx, registry, String(ctx.params.id), 'push');
-  const body = limited(ctx.req, registry.limits.layerBytes);
+export async function putLayer(
+  incoming: Incoming,
+  registry: Registry,
+  path: string,
+): Promise<Answer> {
+  const { id, reader } = await enterImage(incoming, registry, path, 'push');
+  const onBytes = limitOf(incoming.req, registry.limits.layerBytes);
   try {
-    await imagesOf(registry).putLayer(id, body, reader);
+    await imagesOf(registry).putLayer(id, incoming.req, reader, onBytes);
   } catch (error) {
-    if (!isBrokenOff(ctx.req, error)) throw error;
+    if (!isBrokenOff(incoming.req, error)) throw error;
     throw registryError('REQUEST_INVALID', 'the request ended before its layer was complete', {
       cause: error,
     });
   }
-  sendJson(ctx, 200, true);
+  return done(incoming);
 }
 
-/** The layer, up to `limit` bytes; TOO_LARGE beyond, at once where the client says how many will come. */
-function limited(request: IncomingMessage, limit: number | undefined): Readable {
-  if (limit === undefined) return request;
-  const refusal = () => registryError('TOO_LARGE', `a layer may have ${limit} bytes at most`);
-  if (Number(request.headers['content-length'] ?? 0) > limit) throw refusal();
+/** Throws TOO_LARGE above `limit` bytes, at once where the client says how many will come. */
+function limitOf(
+  { headers }: IncomingMessage,
+  limit = Number.POSITIVE_INFINITY,
+): (bytes: number) => void {
   let size = 0;
-  const counter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      size += chunk.length;
-      if (size > limit) done(refusal());
-      else done(null, chunk);
-    },
-  });
-  // The counter carries every error to its reader. The request must outlive a refusal, to be answered.
-  request.on('error', (error) => counter.destroy(error));
-  return request.pipe(counter);
+  const count = (bytes: number) => {
+    size += bytes;
+    if (size <= limit) return;
+    throw registryError('TOO_LARGE', `a layer may have ${limit} bytes at most`);
+  };
+  count(Number(headers['content-length'] ?? 0));
+  size = 0;
+  return count;
 }
 
 function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
@@ -67,22 +78,40 @@ function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
  * Engines from 0.10 on send both sums; those of 0.7 to 0.9 send a tarsum that is right and no payload sum, or a wrong
  * one (v1.md 2.7), so either will do.
  */
-async function putChecksum(ctx: Context, registry: Registry): Promise<void> {
-  const request = await enterImage(ctx, registry, String(ctx.params.id), 'push');
-  const sums = sumsOf(ctx);
+export async function putChecksum(
+  incoming: Incoming,
+  registry: Registry,
+  path: string,
+): Promise<Answer> {
+  const request = await enterImage(incoming, registry, path, 'push');
+  const sums = sumsOf(incoming.req);
   await imagesOf(registry).putChecksum(request.id, sums, request.reader);
+  if (registry.events.active !== false) await reportPush(incoming, registry, request);
+  return done(incoming);
+}
+
+/** What docker-registry said to all that it did. A checksum may come with a body that nobody reads. */
+function done({ req }: Incoming): Answer {
+  const body = hasUnreadBody(req) ? lingering(req, TRUE) : TRUE;
+  const headers = [...NOT_CACHED, 'Content-Type', 'application/json'];
+  return { status: 200, headers, length: TRUE.length, body };
+}
+
+async function reportPush(
+  incoming: Incoming,
+  registry: Registry,
+  request: ImageRequest,
+): Promise<void> {
   const layer = (await registry.content.v1.find(request.id, request.reader))?.layer;
-  report(ctx, registry, request, 'push', {
+  report(incoming, registry, request, 'push', {
     imageId: request.id,
     mediaType: 'application/octet-stream',
     ...(layer && { size: layer.size }),
     ...(layer?.blob && { digest: layer.blob }),
   });
-  sendJson(ctx, 200, true);
 }
 
-function sumsOf(ctx: Context): V1Sums {
-  const { headers } = ctx.req;
+function sumsOf({ headers }: IncomingMessage): V1Sums {
   if (
     headers['x-docker-checksum-payload'] === undefined &&
     headers['x-docker-checksum'] === undefined
@@ -92,8 +121,8 @@ function sumsOf(ctx: Context): V1Sums {
       'X-Docker-Checksum-Payload not set.  If you are using the Docker daemon, you should upgrade to version 0.10 or later',
     );
   }
-  const payload = ctx.get('x-docker-checksum-payload').trim();
-  const tarsum = ctx.get('x-docker-checksum').trim();
+  const payload = String(headers['x-docker-checksum-payload'] ?? '').trim();
+  const tarsum = String(headers['x-docker-checksum'] ?? '').trim();
   if (payload === '' && tarsum === '') {
     throw registryError('REQUEST_INVALID', "Missing Image's checksum");
   }

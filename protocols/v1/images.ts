@@ -1,7 +1,6 @@
 import type Router from '@koa/router';
 import { type Digest, digestOf } from '../../storage/digest.ts';
 import type { V1ImageId } from '../../storage/names.ts';
-import type { V1Image } from '../../storage/v1-images.ts';
 import { type Answer, answerWith, type Incoming, respond } from '../answer.ts';
 import type { Registry } from '../registry.ts';
 import { cachingHeaders, jsonEtag, notModified } from './image-caching.ts';
@@ -30,23 +29,18 @@ export async function pullJson(
   const { id, reader } = await enterImage(incoming, registry, path, 'pull');
   const image = await imagesOf(registry).image(id, reader);
   const etag = jsonEtag(image);
-  const headers = [
-    ...cachingHeaders(registry, etag),
-    'X-Docker-Size',
-    String(image.layer.size),
-    ...checksums(image),
-    'Content-Type',
-    JSON_TYPE,
-  ];
-  return notModified(incoming, registry, etag) ?? answerWith(200, headers, image.json);
+  const unchanged = notModified(incoming, registry, etag);
+  if (unchanged) return unchanged;
+  const headers = cachingHeaders(registry, etag);
+  headers.push('X-Docker-Size', String(image.layer.size));
+  for (const sum of image.checksums) headers.push(checksumHeader(sum), sum);
+  headers.push('Content-Type', JSON_TYPE);
+  return answerWith(200, headers, image.json);
 }
 
 /** One line for each sum; no engine reads them. */
-function checksums({ checksums }: V1Image): string[] {
-  return checksums.flatMap((sum) => [
-    sum.startsWith('sha256:') ? 'X-Docker-Checksum-Payload' : 'X-Docker-Checksum',
-    sum,
-  ]);
+function checksumHeader(sum: string): string {
+  return sum.startsWith('sha256:') ? 'X-Docker-Checksum-Payload' : 'X-Docker-Checksum';
 }
 
 /** The image itself first. */
@@ -58,8 +52,11 @@ export async function pullAncestry(
   const { id, reader } = await enterImage(incoming, registry, path, 'pull');
   const { ancestry } = await imagesOf(registry).image(id, reader);
   const { body, etag } = ancestryBody(ancestry);
-  const headers = [...cachingHeaders(registry, etag), 'Content-Type', JSON_TYPE];
-  return notModified(incoming, registry, etag) ?? answerWith(200, headers, body);
+  const unchanged = notModified(incoming, registry, etag);
+  if (unchanged) return unchanged;
+  const headers = cachingHeaders(registry, etag);
+  headers.push('Content-Type', JSON_TYPE);
+  return answerWith(200, headers, body);
 }
 
 const bodies = new WeakMap<readonly V1ImageId[], { body: Buffer; etag: Digest }>();

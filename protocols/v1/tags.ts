@@ -55,20 +55,17 @@ async function putTag(ctx: Context, registry: Registry, readJson: JsonReader): P
   const id = await readJson(ctx, 'Invalid data');
   if (typeof id !== 'string') throw registryError('REQUEST_INVALID', 'Invalid data');
   if (!isImageId(id)) throw registryError('IMAGE_UNKNOWN', 'Image not found');
-  await v1.setTag(tag, id, reader);
-  await signal(registry, 'tag_created', v1.name, { tag, value: id });
   const info = tagInfo(ctx.get('user-agent'), Date.now());
-  await v1.writeRecord(infoRecord(tag), JSON.stringify(info));
-  const manifest = await manifestOf(repository, tag);
-  const { config, layers = [] } = manifest ?? {};
-  report(
-    ctx,
-    registry,
-    request,
-    'push',
-    { ...manifest?.descriptor, imageId: id },
-    { tag, references: () => [...(config ? [config] : []), ...layers] },
-  );
+  const set = v1.setTag(tag, id, reader);
+  await v1.writeRecord(infoRecord(tag), JSON.stringify(info), set);
+  await signal(registry, 'tag_created', v1.name, { tag, value: id });
+  if (registry.events.active !== false) {
+    const manifest = await manifestOf(repository, tag);
+    const { config, layers = [] } = manifest ?? {};
+    const references = () => [...(config ? [config] : []), ...layers];
+    const target = { ...manifest?.descriptor, imageId: id };
+    report(ctx, registry, request, 'push', target, { tag, references });
+  }
   sendJson(ctx, 200, true);
 }
 

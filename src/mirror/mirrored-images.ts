@@ -68,8 +68,13 @@ export class MirroredImages implements V1Images {
     await this.#parts.content.v1.putJson(json, reader, allow);
   }
 
-  putLayer(id: V1ImageId, source: Readable, reader: V1Reader): Promise<void> {
-    return this.#parts.content.v1.putLayer(id, source, reader);
+  putLayer(
+    id: V1ImageId,
+    source: Readable,
+    reader: V1Reader,
+    onBytes?: (bytes: number) => void,
+  ): Promise<void> {
+    return this.#parts.content.v1.putLayer(id, source, reader, onBytes);
   }
 
   putChecksum(id: V1ImageId, sums: V1Sums, reader: V1Reader): Promise<void> {

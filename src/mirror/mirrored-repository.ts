@@ -109,8 +109,8 @@ export class MirroredRepository implements V1Repository {
     return this.#own.readRecord(record);
   }
 
-  writeRecord(record: string, content: Buffer | string): Promise<void> {
-    return this.#own.writeRecord(record, content);
+  writeRecord(record: string, content: Buffer | string, after?: Promise<unknown>): Promise<void> {
+    return this.#own.writeRecord(record, content, after);
   }
 
   async #isBrought(tag: Tag): Promise<boolean> {

@@ -34,14 +34,20 @@ export class FilePuts {
 
   /** As `StorageDriver.put`. */
   async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition, durable = true, shared = false, secret = false } = options;
+    const { condition, durable = true, shared = false, secret = false, after } = options;
+    const mode = secret ? 0o600 : 0o666;
+    if (condition === 'absent' && durable) {
+      return this.#putOne(path, content, { absent: true, durable, mode, after });
+    }
+    if (condition === undefined && durable) {
+      return this.#putAll([{ path, content }], [], { mode, after });
+    }
+    if (after !== undefined) await after;
     if (typeof condition === 'object') {
       return this.#swap(path, content, condition.unchanged, { durable, secret });
     }
-    const mode = secret ? 0o600 : 0o666;
-    if (condition !== 'absent' && durable) return this.#putAll([{ path, content }], [], mode);
-    if (condition === 'absent' && !durable) return this.#claim(path, content, shared, mode);
-    return this.#putOne(path, content, { absent: condition === 'absent', durable, mode });
+    if (condition === 'absent') return this.#claim(path, content, shared, mode);
+    return this.#putOne(path, content, { absent: false, durable, mode });
   }
 
   /** Makes a file of what may be lost, unless one is there. */
@@ -60,13 +66,19 @@ export class FilePuts {
   async #putOne(
     path: string,
     content: Uint8Array | string,
-    { absent, durable, mode }: { absent: boolean; durable: boolean; mode: number },
+    options: {
+      absent: boolean;
+      durable: boolean;
+      mode: number;
+      after?: Promise<unknown> | undefined;
+    },
   ): Promise<void> {
+    const { absent, durable, mode, after } = options;
     const target = this.#root + path;
-    this.#directories.makeFor(target, path);
     const aside = asideOf(target);
     try {
-      await this.#write(aside, content, path, { durable, mode });
+      const written = this.#write(aside, content, path, { durable, mode });
+      await allSettled(after === undefined ? [written] : [written, after]);
       if (absent) {
         fs.linkSync(aside, target);
         fs.unlinkSync(aside);
@@ -83,11 +95,15 @@ export class FilePuts {
 
   /** As `LocalFiles.putAll`. */
   putAll(items: readonly PutItem[], last: readonly PutItem[] = []): Promise<void> {
-    return this.#putAll(items, last, 0o666);
+    return this.#putAll(items, last, { mode: 0o666 });
   }
 
   /** Flushes all files at the same time, and shows them one after the other. */
-  async #putAll(items: readonly PutItem[], last: readonly PutItem[], mode: number): Promise<void> {
+  async #putAll(
+    items: readonly PutItem[],
+    last: readonly PutItem[],
+    { mode, after }: { mode: number; after?: Promise<unknown> | undefined },
+  ): Promise<void> {
     const files = [...items, ...last].map((item) => {
       const target = this.#root + item.path;
       return { ...item, target, aside: asideOf(target) };
@@ -110,8 +126,7 @@ export class FilePuts {
         if (alike) written.set(content, aside);
         await this.#write(aside, content, path, { durable: true, mode });
       });
-      const failed = (await Promise.allSettled(writes)).find(({ status }) => status === 'rejected');
-      if (failed?.status === 'rejected') throw failed.reason;
+      await allSettled(after === undefined ? writes : [...writes, after]);
       await show(files.slice(0, items.length));
       if (last.length > 0) await show(files.slice(items.length));
     } catch (error) {
@@ -200,6 +215,12 @@ export class FilePuts {
       fs.rmSync(lock, { force: true });
     }
   }
+}
+
+/** Fails with the first error, but only once all have come to an end. */
+async function allSettled(promises: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(promises)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 }
 
 /** Gives a file a second name; false where that can't be. */

@@ -5,6 +5,8 @@ import type { WarmFiles } from './warm-files.ts';
 
 /** Larger steps lose to the processor's cache, smaller ones to the number of calls. */
 export const STEP_BYTES = 512 * 1024;
+/** What is left goes with the last step if it is no more than this: an archive is seldom a round number of bytes. */
+const TAIL_BYTES = 64 * 1024;
 /** Buffers that wait for the next file; more are left to the garbage collector. */
 const MAX_POOLED = 64;
 
@@ -82,7 +84,7 @@ class FileSender {
 
   #addLane(): void {
     this.#active += 1;
-    this.#step(pool.pop() ?? Buffer.allocUnsafeSlow(STEP_BYTES));
+    this.#step(pool.pop() ?? Buffer.allocUnsafeSlow(STEP_BYTES + TAIL_BYTES));
   }
 
   #stop(buffer: Buffer, error?: unknown): void {
@@ -100,7 +102,9 @@ class FileSender {
       this.#stop(buffer);
       return;
     }
-    const length = Math.min(STEP_BYTES - (position % STEP_BYTES), this.#end - position);
+    const left = this.#end - position;
+    const whole = STEP_BYTES - (position % STEP_BYTES);
+    const length = left <= whole + TAIL_BYTES ? left : whole;
     this.#next += length;
     const step = { position, length, buffer };
     if (this.#warm.has(this.#path, position / STEP_BYTES)) this.#readAtOnce(step);
@@ -143,7 +147,7 @@ class FileSender {
       return;
     }
     this.#sent += length;
-    this.#out.write(length === STEP_BYTES ? buffer : buffer.subarray(0, length), (error) => {
+    this.#out.write(buffer.subarray(0, length), (error) => {
       if (error) this.#stop(buffer, error);
       else this.#step(buffer);
     });

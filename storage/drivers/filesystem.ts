@@ -61,7 +61,7 @@ export class FilesystemDriver implements StorageDriver {
       link: (filename, path) => this.#link(filename, path),
       putAll: (items, last) => this.#puts.putAll(items, last),
       repeat: (from, to) => this.#puts.repeat(from, to),
-      moveDirectory: (from, to, keep) => this.#moveDirectory(from, to, keep),
+      moveDirectory: (from, to, keep, shown) => this.#moveDirectory(from, to, keep, shown),
       prune: (path, top) => this.#prune(path, top),
     };
   }
@@ -237,7 +237,12 @@ export class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async #moveDirectory(from: string, to: string, keep: string): Promise<boolean> {
+  async #moveDirectory(
+    from: string,
+    to: string,
+    keep: string,
+    shown?: () => void,
+  ): Promise<boolean> {
     const source = this.#at(from);
     const target = this.#at(to);
     const leftovers: string[] = [];
@@ -254,6 +259,7 @@ export class FilesystemDriver implements StorageDriver {
     }
     for (const name of leftovers) removeIfPossible(join(target, name));
     this.#directories.forget(source);
+    shown?.();
     await this.#directories.sync(target, dirname(target));
     return true;
   }

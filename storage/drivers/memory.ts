@@ -23,7 +23,8 @@ export class MemoryDriver implements StorageDriver {
 
   async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
     const bytes = Buffer.from(content);
-    const { condition } = options;
+    const { condition, after } = options;
+    await after;
     const entry = this.#find(path);
     const present = entry !== undefined && 'file' in entry ? entry.file : undefined;
     if (condition === 'absent' && present) throw new ConditionFailedError(path);

@@ -28,8 +28,8 @@ describe('mail of an error', { timeout: 60_000 }, () => {
     const store = `{filesystem: {rootdirectory: "${storage}"}}`;
     await writeFile(config, `dev:\n  storage: ${store}\n  email_exceptions: {${smtp}}\n`);
     const id = '0'.repeat(64);
-    const image = await work.folder(`store/docker/registry/v1/images/00/${id}`);
-    await writeFile(join(image, 'layer'), '{}');
+    const images = await work.folder('store/docker/registry/v1/images');
+    await writeFile(join(images, id), '{}');
     const env = { DOCKER_REGISTRY_CONFIG: config, NODE_EXTRA_CA_CERTS: files.certificate };
     const server = work.keep(await startIsthmus({ storage, env }));
     assert.equal((await request(`${server.url}/v1/images/${id}/json`)).status, 500);

@@ -194,6 +194,40 @@ async function pushed(server: RunningServer, name: string): Promise<[Step, Seen]
   return seen;
 }
 
+/** The same of a V1 image, each by an ID of its own. */
+async function pushedOverV1(server: RunningServer, id: string): Promise<[string, number, Seen][]> {
+  const json = `{"id":"${id}"}`;
+  const layer = Buffer.alloc(1024);
+  const right = { 'X-Docker-Checksum-Payload': digestOf(`${json}\n${layer}`) };
+  const wrong = { 'X-Docker-Checksum-Payload': digestOf('other') };
+  const steps: [string, string, number, Record<string, string>?, (string | Buffer)?][] = [
+    ['PUT', 'layer', 404, {}, layer],
+    ['PUT', 'checksum', 404, right],
+    ['PUT', 'json', 400, {}, '{'],
+    ['PUT', 'json', 413, {}, ' '.repeat(3_000_000)],
+    ['PUT', 'json', 200, {}, json],
+    ['GET', 'json', 400],
+    ['PUT', 'checksum', 400, right],
+    ['PUT', 'layer', 200, {}, layer],
+    ['PUT', 'checksum', 412],
+    ['PUT', 'checksum', 400, wrong],
+    ['PUT', 'checksum', 200, right, 'a body that nobody reads'],
+    ['PUT', 'checksum', 409, right],
+    ['PUT', 'json', 409, {}, json],
+    ['PUT', 'layer', 409, {}, layer],
+    ['GET', 'layer', 200],
+    ['POST', 'layer', 405],
+    ['GET', 'checksum', 405],
+  ];
+  const seen: [string, number, Seen][] = [];
+  for (const [method, part, status, headers = {}, content] of steps) {
+    const answer = await ask(`${server.url}/v1/images/${id}/${part}`, method, headers, content);
+    const { etag: _, ...others } = answer.headers;
+    seen.push([`${method} ${part}: ${answer.body}`, status, { ...answer, headers: others }]);
+  }
+  return seen;
+}
+
 describe('answers past Koa', () => {
   let direct: RunningServer;
   let byKoa: RunningServer;
@@ -244,6 +278,16 @@ describe('answers past Koa', () => {
       });
     }
   }
+
+  it('takes pushes of V1 images, and refuses what is wrong with them, as by Koa', async () => {
+    const one = await pushedOverV1(direct, 'd'.repeat(64));
+    const other = await pushedOverV1(byKoa, 'e'.repeat(64));
+    for (const [at, [about, status, answer]] of one.entries()) {
+      assert.equal(answer.status, status, about);
+      assert.deepEqual(answer, other[at]?.[2], about);
+      assert.equal(answer.headers['x-content-type-options'], 'nosniff', about);
+    }
+  });
 
   it('takes pushes, and refuses what is wrong with them, as by Koa', async () => {
     const one = await pushed(direct, 'past/koa');

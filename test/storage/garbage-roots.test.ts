@@ -11,12 +11,13 @@ describe('other roots of garbage collection', () => {
 
   const v1 = '/docker/registry/v1';
   const id = 'ab'.repeat(32);
-  const record = `${v1}/images/ab/${id}/layer`;
+  const record = `${v1}/images/${id}`;
 
   it('keep the layers of V1 images', async () => {
     const layer = randomBlob();
     await use.rig.tree.data(layer);
-    await use.rig.driver.put(record, JSON.stringify({ blob: layer.digest, size: layer.size }));
+    const line = JSON.stringify({ blob: layer.digest, size: layer.size, ancestry: [id] });
+    await use.rig.driver.put(record, `${line}\n{}`);
     const roots = [new V1GarbageRoot(use.rig.driver)];
     await use.rig.collect({ roots });
     assert.deepEqual(await use.rig.stored(layer), [true]);
@@ -25,7 +26,7 @@ describe('other roots of garbage collection', () => {
   it('stop everything where a V1 record is damaged', async () => {
     const layer = randomBlob();
     await use.rig.tree.data(layer);
-    await use.rig.driver.put(record, '{"blob":');
+    await use.rig.driver.put(record, '{"blob":\n');
     const report = await use.rig.collect({ roots: [new V1GarbageRoot(use.rig.driver)] });
     assert.equal(report.problems.length, 1);
     assert.deepEqual(await use.rig.stored(layer), [true]);
@@ -37,7 +38,7 @@ describe('other roots of garbage collection', () => {
     const diff = 'cd'.repeat(32);
     await use.rig.tree.data(layer);
     const before = [
-      `${v1}/blobs/sha256/${hex.slice(0, 2)}/${hex}/facts`,
+      `${v1}/facts/sha256/${hex.slice(0, 2)}/${hex}`,
       `${v1}/diffs/cd/${diff}/sha256-${hex}`,
       `${v1}/manifests/sha256/${hex.slice(0, 2)}/${hex}/forms`,
     ];

@@ -154,7 +154,7 @@ export function payloadOf(document: Buffer): Buffer {
 
 /** Removes all that the bridge derived and could derive again, as an operator might to save space. */
 export async function wipeDerived(driver: StorageDriver): Promise<void> {
-  for (const folder of ['manifests', 'blobs', 'diffs', 'chains']) {
+  for (const folder of ['manifests', 'facts', 'blobs', 'diffs', 'chains']) {
     await driver.delete(`/docker/registry/v1/${folder}`);
   }
 }

@@ -93,6 +93,27 @@ export function describeDriver(
       assert.equal(wins, 1);
     });
 
+    it('shows what waits for something only after that, and nothing when that fails', async () => {
+      const conditions = [undefined, 'absent' as const];
+      for (const [n, condition] of conditions.entries()) {
+        const path = `/waiting/${n}`;
+        let happen = () => {};
+        const after = new Promise<void>((resolve) => {
+          happen = resolve;
+        });
+        const putting = driver.put(path, 'content', { after, ...(condition && { condition }) });
+        await new Promise((turn) => setTimeout(turn, 20));
+        await assert.rejects(driver.get(path), PathNotFoundError);
+        happen();
+        await putting;
+        assert.equal((await driver.get(path)).toString(), 'content');
+        const failing = Promise.reject(new Error('it did not happen'));
+        const options = { after: failing, ...(condition && { condition }) };
+        await assert.rejects(driver.put(`${path}-lost`, 'content', options), /did not happen/);
+        await assert.rejects(driver.get(`${path}-lost`), PathNotFoundError);
+      }
+    });
+
     it('refuses to change what is not there', async () => {
       const put = driver.put(fresh(), 'x', { condition: { unchanged: Buffer.from('y') } });
       await assert.rejects(put, ConditionFailedError);

@@ -60,7 +60,8 @@ export class S3Driver implements StorageDriver {
   }
 
   async put(path: string, content: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const { condition } = options;
+    const { condition, after } = options;
+    await after;
     if (condition === undefined) return this.#bucket.put(path, content);
     if (condition === 'absent') {
       return this.#bucket.put(path, content, { condition: { ifNoneMatch: '*' } });

@@ -65,8 +65,7 @@ describe('isthmus import v1', () => {
       stdio: 'ignore',
     });
     const gone = once(child, 'exit');
-    const complete = () =>
-      chain.filter(({ id }) => existsSync(join(images, id.slice(0, 2), id, 'layer'))).length;
+    const complete = () => chain.filter(({ id }) => existsSync(join(images, id))).length;
     while (complete() < 2 && child.exitCode === null)
       await new Promise((done) => setTimeout(done, 2));
     child.kill('SIGKILL');

@@ -72,9 +72,9 @@ async function webhook(context: TestContext, status = 200) {
 async function brokenRegistry(context: TestContext, settings: string) {
   const root = temporaryDirectory(context);
   const id = '0'.repeat(64);
-  const folder = join(root, 'docker/registry/v1/images/00', id);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'layer'), '{}');
+  const images = join(root, 'docker/registry/v1/images');
+  mkdirSync(images, { recursive: true });
+  writeFileSync(join(images, id), '{}');
   const log = collectingLog();
   const { config } = flavor(`storage: {filesystem: {rootdirectory: "${root}"}}\n${settings}`);
   const service = await openService(config, log);
@@ -102,7 +102,7 @@ exceptions: {webhook: "${url}"}`,
     assert.deepEqual(first?.to, ['ops@example.test']);
     assert.equal(first?.login, '\0me\0pw');
     assert.match(first?.content ?? '', /^Subject: \[isthmus\] .*request failed/m);
-    assert.match(first?.content ?? '', /PathNotFoundError: nothing is stored/);
+    assert.match(first?.content ?? '', /SyntaxError/);
     assert.equal(reports[0]?.event, 'request failed');
     assert.match(String(reports[0]?.fields.path), /^\/v1\/images\/0+\/json$/);
     assert.equal(log.lines.filter(({ level }) => level === 'error').length, 5);
