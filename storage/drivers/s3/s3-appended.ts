@@ -73,19 +73,20 @@ export async function append(
   source: Readable,
   { chunkBytes, tap }: { chunkBytes: number; tap: Tap | undefined },
 ): Promise<number> {
-  const before = await ifFound(appendedAt(bucket, path));
-  if ((before?.size ?? 0) !== offset) throw new ConditionFailedError(path);
-  const writer = new SegmentWriter(bucket, path, before);
-  await writer.begin();
+  // The source is read at once: it may fail while the service is still being asked.
+  const writer = new SegmentWriter(bucket, path, offset);
   let failure: { error: unknown } | undefined;
   try {
-    for await (const chunk of source as AsyncIterable<Buffer>) {
+    // A source that is refused stays open, so that its client can be told.
+    const chunks: AsyncIterable<Buffer> = source.iterator({ destroyOnReturn: false });
+    for await (const chunk of chunks) {
       await tap?.(chunk);
       writer.add(chunk);
       if (writer.waiting >= chunkBytes) await writer.flush();
     }
   } catch (error) {
     failure = { error };
+    if (!source.destroyed) source.resume();
   }
   await writer.end();
   if (failure) throw failure.error;
@@ -125,43 +126,51 @@ class SegmentWriter {
   waiting = 0;
   readonly #bucket: S3Bucket;
   readonly #path: string;
-  readonly #segments: Segment[];
+  readonly #begun: Promise<void>;
+  #segments: Segment[] = [];
   #more: string | undefined;
   #gathered: Buffer[] = [];
   #sending: Promise<void> = Promise.resolve();
-  /** Of a segment that is replaced by a longer one. */
-  #replaced: Segment | undefined;
+  /** Of a last segment that was too short to be a part, and is sent again with what follows it. */
+  #again: Buffer = Buffer.alloc(0);
+  #isNew = false;
 
-  constructor(bucket: S3Bucket, path: string, before: Appended | undefined) {
+  constructor(bucket: S3Bucket, path: string, offset: number) {
     this.#bucket = bucket;
     this.#path = path;
-    this.#segments = before?.segments ?? [];
-    this.#more = before?.more;
-    this.size = before?.size ?? 0;
+    this.size = offset;
+    this.#begun = this.#begin(offset);
+    // Whoever sends something is told.
+    this.#begun.catch(() => undefined);
   }
 
-  /** A last segment that is too short to be a part is gathered again. */
-  async begin(): Promise<void> {
+  /** Throws ConditionFailedError where the content does not stand at the offset. */
+  async #begin(offset: number): Promise<void> {
+    const before = await ifFound(appendedAt(this.#bucket, this.#path));
+    if ((before?.size ?? 0) !== offset) throw new ConditionFailedError(this.#path);
+    this.#isNew = before === undefined;
+    this.#segments = before?.segments ?? [];
+    this.#more = before?.more;
     const last = this.#segments.at(-1);
     if (last === undefined || last.size >= LEAST_PART) return;
-    this.#replaced = this.#segments.pop();
+    this.#segments.pop();
+    const chunks: Buffer[] = [];
     const { body } = await this.#bucket.get(last.path);
-    for await (const chunk of body) this.#gather(chunk as Buffer);
+    for await (const chunk of body) chunks.push(chunk as Buffer);
+    this.#again = Buffer.concat(chunks);
   }
 
   add(chunk: Buffer): void {
     this.size += chunk.length;
-    this.#gather(chunk);
-  }
-
-  #gather(chunk: Buffer): void {
     this.#gathered.push(chunk);
     this.waiting += chunk.length;
   }
 
   /** Sends what was gathered, once what was sent before has arrived. */
   async flush(): Promise<void> {
-    const content = Buffer.concat(this.#gathered, this.waiting);
+    await this.#begun;
+    const content = Buffer.concat([this.#again, ...this.#gathered]);
+    this.#again = Buffer.alloc(0);
     this.#gathered = [];
     this.waiting = 0;
     await this.#sending;
@@ -172,14 +181,12 @@ class SegmentWriter {
 
   /** Sends the rest, and waits until all has arrived. */
   async end(): Promise<void> {
-    const isNew = this.#segments.length === 0 && this.#replaced === undefined;
-    const isLonger = this.waiting > (this.#replaced?.size ?? 0);
-    if (isLonger || (isNew && this.size === 0)) await this.flush();
+    await this.#begun;
+    if (this.waiting > 0 || (this.#isNew && this.size === 0)) await this.flush();
     await this.#sending;
   }
 
   async #send(content: Buffer): Promise<void> {
-    this.#replaced = undefined;
     if (this.#segments.length === 0) {
       if (content.length >= LEAST_PART) this.#more = randomUUID();
       await this.#bucket.put(this.#path, content, { more: this.#more });
