@@ -2,7 +2,7 @@ FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
-COPY tsconfig.json bundle.mjs ./
+COPY tsconfig.json bundle.mjs make-code-cache.mjs config_sample.yml ./
 COPY storage storage
 COPY protocols protocols
 COPY src src

@@ -52,7 +52,8 @@ async function listenersIn(path: string): Promise<Map<string, Listener>> {
   try {
     // A reload sees what the file holds now.
     const { mtimeMs } = statSync(file);
-    module = (await import(`${pathToFileURL(file)}?${mtimeMs}`)) as Record<string, unknown>;
+    const { importModule } = await import('./import-module.ts');
+    module = (await importModule(`${pathToFileURL(file)}?${mtimeMs}`)) as Record<string, unknown>;
   } catch (cause) {
     throw new Error(`the hooks in ${file} can not be loaded: ${String(cause)}`, { cause });
   }

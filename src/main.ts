@@ -13,11 +13,10 @@ const COMMANDS: CommandTable = {
   events: async () => (await import('./commands/events.ts')).eventsCommand,
 };
 
-const code = await runCommandLine(
+void runCommandLine(
   'isthmus',
   `isthmus ${version()}`,
   "A container registry that serves docker's V1 and V2 protocols from one store.",
   COMMANDS,
   process.argv.slice(2),
-);
-process.exit(code);
+).then((code) => process.exit(code));

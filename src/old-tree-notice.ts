@@ -1,9 +1,7 @@
 import { resolve } from 'node:path';
 import type { Logger } from '../protocols/registry.ts';
 import { V1Tree } from '../storage/archives/v1-tree.ts';
-import { wasImported } from '../storage/archives/v1-tree-import.ts';
 import type { Config } from './config/config.ts';
-import { openContent } from './open-registry.ts';
 
 /**
  * Who puts Isthmus in the place of docker-registry points it at the old storage and would see no images: says which
@@ -15,6 +13,8 @@ export async function warnOfOldTree(config: Config, log: Logger): Promise<void> 
   const root = resolve(driver.root);
   try {
     if (!V1Tree.isAt(root)) return;
+    const { openContent } = await import('./open-registry.ts');
+    const { wasImported } = await import('../storage/archives/v1-tree-import.ts');
     const content = openContent(config, log);
     const done = await wasImported(content, root).finally(() => content.close());
     if (done) return;

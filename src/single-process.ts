@@ -67,6 +67,10 @@ export class SingleProcess {
     return listeningAddress(this.#listener);
   }
 
+  get complete(): Promise<void> {
+    return Promise.resolve();
+  }
+
   get inheritance(): Inheritance {
     return { server: this.#listener, configured: this.#listenedFor };
   }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from './config/load.ts';
+import { packageRoot } from './package-root.ts';
 
 /** The version in package.json. */
 export function version(): string {

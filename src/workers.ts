@@ -2,11 +2,9 @@ import { writeFileSync } from 'node:fs';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import type { ListenAddress } from './config/scalars.ts';
-import { type DebugSources, openDebugListener } from './debug-listener.ts';
+import type { DebugSources } from './debug-listener.ts';
 import type { ProcessLogger } from './log.ts';
 import { becomesAnother, warnOfUselessUser } from './privileges.ts';
-import { SingleProcess } from './single-process.ts';
-import { Master } from './workers/master.ts';
 import { type Inheritance, Succession, tellPredecessor } from './workers/succession.ts';
 
 /** INT stops fast, and yet not in the middle of a small answer. */
@@ -16,6 +14,8 @@ const FAST_STOP_SECONDS = 2;
 export interface Supervised {
   readonly address: ListenAddress;
   readonly debug: DebugSources;
+  /** Settles when all that are to serve do so, or are known to fail; it serves before that. */
+  readonly complete: Promise<void>;
   /** What a successor takes over. */
   readonly inheritance: Inheritance;
   addWorker(): void;
@@ -38,14 +38,15 @@ export async function superviseUntilStopped(
   warnOfUselessUser(config.workers, log);
   // Only a master stays root, and so can open addresses and log files again.
   const alone = config.workers.count === 1 && !becomesAnother(config.workers);
-  const supervised: Supervised = await (alone ? SingleProcess : Master).start(config, log, reload);
-  const openDebug = async () =>
-    config.http.debug && (await openDebugListener(config.http.debug, supervised.debug, log));
+  const supervised: Supervised = await (await kindOf(alone)).start(config, log, reload);
+  const openDebug = async () => {
+    if (config.http.debug === undefined) return undefined;
+    const { openDebugListener } = await import('./debug-listener.ts');
+    return openDebugListener(config.http.debug, supervised.debug, log);
+  };
   let debug = await openDebug();
   const { pidFile } = config.workers;
   if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
-  onReady(supervised.address);
-  tellPredecessor();
   const succession = new Succession(config, log);
   process.on('SIGUSR2', () => {
     const obstacle = succession.obstacle(config, supervised.inheritance);
@@ -63,9 +64,21 @@ export async function superviseUntilStopped(
       );
     });
   });
-  await stopSignal(supervised, config, log);
+  const stopped = stopSignal(supervised, config, log);
+  void supervised.complete.then(() => {
+    onReady(supervised.address);
+    tellPredecessor();
+  });
+  await stopped;
   debug?.close();
   succession.dropPidFile();
+}
+
+/** A master serves nothing itself, and so comes without what serves; a start waits for either. */
+async function kindOf(alone: boolean) {
+  return alone
+    ? (await import('./single-process.ts')).SingleProcess
+    : (await import('./workers/master.ts')).Master;
 }
 
 /** Obeys signals as gunicorn does (v1.md 4.4), and resolves when the one that stops has been obeyed. */

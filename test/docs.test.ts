@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { parse } from 'yaml';
-import { packageRoot } from '../src/config/load.ts';
+import { packageRoot } from '../src/package-root.ts';
 import { mistakesIn } from './support/config.ts';
 import { isthmus } from './support/isthmus-command.ts';
 

@@ -15,7 +15,7 @@ function withNamedConfig(command: Command): Command {
   };
 }
 
-const code = await runCommandLine(
+void runCommandLine(
   'registry',
   `registry isthmus ${version()}`,
   'Isthmus under the command line of distribution.',
@@ -25,5 +25,4 @@ const code = await runCommandLine(
       withNamedConfig((await import('../commands/garbage-collect.ts')).garbageCollectCommand),
   },
   process.argv.slice(2),
-);
-process.exit(code);
+).then((code) => process.exit(code));

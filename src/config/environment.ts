@@ -1,4 +1,5 @@
 import { Findings, type Origin } from './findings.ts';
+import { parseTree } from './parse-tree.ts';
 import {
   emptyMap,
   isNull,
@@ -6,7 +7,6 @@ import {
   type MapNode,
   nodeAt,
   normalizeKey,
-  parseTree,
   putAt,
   spelledKey,
   type TreeNode,

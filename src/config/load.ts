@@ -1,21 +1,20 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
+import { packageRoot, SAMPLE } from '../package-root.ts';
 import type { Config } from './config.ts';
 import { readDistribution } from './distribution.ts';
 import type { Environment } from './environment.ts';
 import { ConfigError, type Finding, Findings } from './findings.ts';
 import { readFlavors } from './flavors.ts';
 import { warningsOfLaterWork } from './later.ts';
+import { parseTree } from './parse-tree.ts';
 import { refusalsInProduction } from './production.ts';
-import { parseTree } from './tree.ts';
 
 export interface LoadedConfig {
   config: Config;
   /** What the operator should hear at start: obsolete or ignored settings, risky ones. */
   warnings: readonly Finding[];
 }
-
-const SAMPLE = 'config_sample.yml';
 
 /** What a configuration is loaded for: to serve by it, or to work on the store of this host only. */
 export type Purpose = 'serve' | 'offline';
@@ -106,11 +105,4 @@ function locateConfig(argument: string | undefined, environment: Environment): s
   // docker-registry took a relative name from its own folder; the working directory comes first here.
   if (isAbsolute(path) || existsSync(path)) return resolve(path);
   return existsSync(join(home, path)) ? join(home, path) : resolve(path);
-}
-
-/** The folder that holds package.json: this file runs from src/config and from dist/src/config alike. */
-export function packageRoot(): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, SAMPLE)) && dirname(folder) !== folder) folder = dirname(folder);
-  return folder;
 }

@@ -1,5 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import type { Findings, Origin } from './findings.ts';
+import type { Origin } from './findings.ts';
 
 /**
  * A configuration before it has types. Scalars keep their text, so that whoever reads one decides what it is:
@@ -38,104 +37,6 @@ export function isNull(node: TreeNode): boolean {
 
 export function emptyMap(origin: Origin): MapNode {
   return { kind: 'map', entries: new Map(), origin };
-}
-
-/**
- * The tree of one YAML document, merge keys (`<<`) and aliases resolved. Syntax errors become mistakes, and then
- * nothing is given. `fixed` is the origin of every node, for text that is no file; without it nodes carry their line.
- */
-export function parseTree(text: string, findings: Findings, fixed?: Origin): TreeNode | undefined {
-  const lines = new LineCounter();
-  const document = parseDocument(text, {
-    schema: 'failsafe',
-    lineCounter: lines,
-    prettyErrors: false,
-    uniqueKeys: false,
-  });
-  const lineOf = (offset: number) => lines.linePos(offset).line;
-  for (const error of document.errors) {
-    const origin: Origin = fixed ?? { kind: 'file', line: lineOf(error.pos[0]) };
-    findings.mistake('', origin, `not valid YAML: ${error.message}`);
-  }
-  if (document.errors.length > 0) return undefined;
-  return new TreeBuilder(document, findings, fixed, lineOf).build(document.contents, 0);
-}
-
-/** Deeper than any sensible configuration; stops aliases that contain themselves. */
-const MAX_DEPTH = 40;
-
-class TreeBuilder {
-  readonly #document: Document;
-  readonly #findings: Findings;
-  readonly #fixed: Origin | undefined;
-  readonly #lineOf: (offset: number) => number;
-
-  constructor(
-    document: Document,
-    findings: Findings,
-    fixed: Origin | undefined,
-    lineOf: (offset: number) => number,
-  ) {
-    this.#document = document;
-    this.#findings = findings;
-    this.#fixed = fixed;
-    this.#lineOf = lineOf;
-  }
-
-  build(node: unknown, depth: number): TreeNode {
-    const origin = this.#originOf(node);
-    if (depth > MAX_DEPTH) {
-      this.#findings.mistake('', origin, `nested deeper than ${MAX_DEPTH} levels`);
-      return { kind: 'scalar', text: '', quoted: false, origin };
-    }
-    if (isAlias(node)) return this.build(node.resolve(this.#document), depth + 1);
-    if (isMap(node)) {
-      const map = emptyMap(origin);
-      const merged: TreeNode[] = [];
-      for (const pair of node.items) {
-        const key = keyText(pair.key);
-        const value = this.build(pair.value ?? undefined, depth + 1);
-        const placed = pair.value == null ? { ...value, origin: this.#originOf(pair.key) } : value;
-        if (key === '<<') merged.push(placed);
-        else {
-          if (map.entries.has(key)) {
-            this.#findings.mistake(key, placed.origin, 'the key is given twice in the same map');
-          }
-          map.entries.set(key, placed);
-        }
-      }
-      for (const source of merged) this.#merge(map, source);
-      return map;
-    }
-    if (isSeq(node)) {
-      return { kind: 'list', items: node.items.map((item) => this.build(item, depth + 1)), origin };
-    }
-    if (isScalar(node)) {
-      const quoted = node.type !== undefined && node.type !== 'PLAIN';
-      return { kind: 'scalar', text: String(node.value ?? ''), quoted, origin };
-    }
-    return { kind: 'scalar', text: '', quoted: false, origin };
-  }
-
-  /** Own keys win over merged ones, and of several merged maps the first wins (YAML merge key type). */
-  #merge(map: MapNode, source: TreeNode): void {
-    const sources = source.kind === 'list' ? source.items : [source];
-    for (const each of sources) {
-      if (each.kind !== 'map') {
-        this.#findings.mistake('<<', each.origin, 'only a map can be merged; expected `<<: *name`');
-        continue;
-      }
-      for (const [key, value] of each.entries) {
-        if (!map.entries.has(key)) map.entries.set(key, value);
-      }
-    }
-  }
-
-  #originOf(node: unknown): Origin {
-    if (this.#fixed !== undefined) return this.#fixed;
-    const range = (node as { range?: [number, number, number] | null } | null | undefined)?.range;
-    return { kind: 'file', line: range ? this.#lineOf(range[0]) : 1 };
-  }
 }
 
 /** The key of `map` that is `key` but for case, `_` and `-`; `key` itself when there is none. */
@@ -178,8 +79,4 @@ export function putAt(root: MapNode, path: string, node: TreeNode): void {
     map = own;
   }
   map.entries.set(spelledKey(map, last), node);
-}
-
-function keyText(key: unknown): string {
-  return isScalar(key) ? String(key.value ?? '') : String(key);
 }

@@ -44,6 +44,7 @@ export class Master {
   #stopping = false;
   #rolling: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
+  #complete: Promise<void> = Promise.resolve();
 
   private constructor(
     config: Config,
@@ -70,7 +71,7 @@ export class Master {
     };
   }
 
-  /** Listens, starts the workers and waits for the first. Throws a ListenError, or what a worker could not do. */
+  /** Listens, starts the workers and waits for one of them. Throws a ListenError, or what a worker could not do. */
   static async start(
     config: Config,
     log: ProcessLogger,
@@ -97,6 +98,10 @@ export class Master {
 
   get address() {
     return listeningAddress(this.#server);
+  }
+
+  get complete(): Promise<void> {
+    return this.#complete;
   }
 
   get inheritance(): Inheritance {
@@ -180,12 +185,18 @@ export class Master {
     }
   }
 
+  /** Starts one worker alone, since the others would take processors away that it needs until it serves. */
   async #startFirst(): Promise<void> {
-    const first = Array.from({ length: this.#target }, () => this.#spawn());
-    const started = await Promise.all(first.map((worker) => worker.ready));
-    if (started.includes(true)) return;
+    const first = this.#spawn();
+    const serves = await first.ready;
+    const others = Array.from({ length: this.#target - 1 }, () => this.#spawn());
+    const started = Promise.all(others.map((worker) => worker.ready));
+    // One that is told to stop meanwhile never gets there.
+    this.#complete = started.then(() => (this.#stopping ? new Promise<void>(() => {}) : undefined));
+    if (serves || (await started).includes(true)) return;
+    const all = [first, ...others];
     const reason =
-      first.find((worker) => worker.failure !== undefined)?.failure ?? 'no worker could start';
+      all.find((worker) => worker.failure !== undefined)?.failure ?? 'no worker could start';
     await this.stop(0);
     throw new Error(reason);
   }

@@ -8,7 +8,7 @@ import type { ProfileRequest } from '../profile.ts';
 import type { Target } from './dispatcher.ts';
 import type { ToMaster, ToWorker } from './messages.ts';
 
-// Beside this file, and of its kind: compiled, or TypeScript where Node runs that.
+// Beside this file, and of its kind: bundled, compiled, or TypeScript where Node runs that.
 const ENTRY = join(import.meta.dirname, `entry${extname(import.meta.filename)}`);
 
 export interface WorkerEvents {

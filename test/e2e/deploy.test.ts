@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { packageRoot } from '../../src/config/load.ts';
+import { packageRoot } from '../../src/package-root.ts';
 import { run } from './support/command.ts';
 import { Workspace } from './support/workspace.ts';
 

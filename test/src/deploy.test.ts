@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
-import { loadConfig, packageRoot } from '../../src/config/load.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { packageRoot } from '../../src/package-root.ts';
 import { type DebugServer, startDebugServer } from '../support/debug-server.ts';
 import { request } from '../support/http-client.ts';
 import { makeV2Image } from '../support/images.ts';
@@ -20,6 +21,18 @@ interface Workload {
     };
   };
 }
+
+describe('the Dockerfile', () => {
+  it('copies what .dockerignore lets in', async () => {
+    const lines = async (name: string) =>
+      (await readFile(join(packageRoot(), name), 'utf8')).split('\n');
+    const copies = (await lines('Dockerfile')).filter((line) => /^COPY (?!--from)/.test(line));
+    const copied = copies.flatMap((line) => line.split(' ').slice(1, -1));
+    const ignore = await lines('.dockerignore');
+    assert.ok(copied.includes('src'));
+    for (const name of copied) assert.ok(ignore.includes(`!${name}`), `${name} is left out`);
+  });
+});
 
 describe('deploy/', () => {
   function expectUnderstood(environment: Record<string, string>): void {

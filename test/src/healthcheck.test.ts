@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { packageRoot } from '../../src/config/load.ts';
+import { packageRoot } from '../../src/package-root.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeCertificate } from '../support/self-signed.ts';
 import { temporaryDirectory } from '../support/temporary.ts';

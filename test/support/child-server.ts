@@ -116,7 +116,7 @@ export interface IsthmusOptions {
 /** `isthmus serve` of this checkout over `storage`. The caller stops it. */
 export async function startIsthmus(options: IsthmusOptions): Promise<ChildServer> {
   const { storage, env = {}, args = [], port = await freePort() } = options;
-  return spawnServer(process.execPath, ['--enable-source-maps', MAIN, 'serve', ...args], port, {
+  return spawnServer(process.execPath, [MAIN, 'serve', ...args], port, {
     STORAGE_PATH: storage,
     REGISTRY_HOST: '127.0.0.1',
     REGISTRY_PORT: String(port),

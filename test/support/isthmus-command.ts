@@ -12,7 +12,7 @@ interface Ran {
 
 /** Runs the command line over a store; neither stream is a terminal. */
 export async function isthmus(store: string, args: string[], input?: Buffer): Promise<Ran> {
-  const child = spawn(process.execPath, ['--enable-source-maps', MAIN, ...args], {
+  const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, STORAGE_PATH: store },
   });
   const out: Buffer[] = [];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { packageRoot } from '../../../src/config/load.ts';
+import { packageRoot } from '../../../src/package-root.ts';
 import { flavor, read, warningsOf } from '../../support/config.ts';
 
 const source = join(packageRoot(), 'src');

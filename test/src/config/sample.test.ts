@@ -4,8 +4,9 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { ConfigError } from '../../../src/config/findings.ts';
-import { loadConfig, packageRoot, parseConfig } from '../../../src/config/load.ts';
+import { loadConfig, parseConfig } from '../../../src/config/load.ts';
 import { showConfig } from '../../../src/config/show.ts';
+import { packageRoot } from '../../../src/package-root.ts';
 import { mistakesIn, read } from '../../support/config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'config-'));
