@@ -13,7 +13,8 @@ describe('garbage collection of a tree of which some cannot be read', () => {
     await use.rig.tree.blob('broken', layer);
     await use.rig.write('broken', missing, 'latest');
     const untagged = await use.rig.write('broken', image());
-    await use.rig.driver.delete(`/docker/registry/v2/blobs/sha256/${missing.digest.slice(7, 9)}`);
+    const hex = missing.digest.slice('sha256:'.length);
+    await use.rig.driver.delete(`/docker/registry/v2/blobs/sha256/${hex.slice(0, 2)}/${hex}`);
     const orphan = randomBlob();
     await use.rig.tree.blob('fine', orphan);
     const report = await use.rig.collect({ deleteUntagged: true });
