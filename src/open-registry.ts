@@ -5,6 +5,7 @@ import { ContentStore } from '../storage/content-store.ts';
 import type { StorageDriver } from '../storage/driver.ts';
 import { createDriver, type DriverOptions } from '../storage/drivers/create-driver.ts';
 import type { ManifestPolicy } from '../storage/manifests.ts';
+import { upgradeV1Layout } from '../storage/v1-layout-upgrade.ts';
 import { type ConfiguredAccess, createAccessControl } from './auth/create-access-control.ts';
 import type { Config } from './config/config.ts';
 import { repositoryMatcher } from './config/patterns.ts';
@@ -38,7 +39,10 @@ export async function openRegistry(
   const { bridge, http, pages, protocols, storage } = config;
   const redis = config.redis && (await RedisCache.open(config.redis, log));
   const content = openContent(config, log, observe, redis);
-  if (!storage.readOnly) await content.driver.open?.();
+  if (!storage.readOnly) {
+    await content.driver.open?.();
+    await upgradeContent(content, log);
+  }
   const mirror =
     protocols.v1.mirror && openMirror(protocols.v1.mirror, content, log, { shared: redis });
   const hooks = protocols.v1.hooks && (await loadHooks(protocols.v1.hooks, log));
@@ -86,6 +90,13 @@ function accelRedirect({
 }: StorageConfig): Pick<Registry, 'accelRedirect'> {
   if (prefix === undefined || driver.kind !== 'filesystem') return {};
   return { accelRedirect: { prefix, root: resolve(driver.root) } };
+}
+
+/** Brings what earlier builds stored to where it lies today. */
+export async function upgradeContent(content: ContentStore, log: Logger): Promise<void> {
+  const images = await upgradeV1Layout(content.driver);
+  if (images > 0)
+    log.info('V1 images of an earlier build were moved to where they lie today', { images });
 }
 
 /** The content store alone, as offline commands use it. */

@@ -81,9 +81,8 @@ export class ExplicitImages {
    * ConditionFailedError when there is an image of this ID.
    */
   async put(image: ExplicitImage, after?: Promise<unknown>): Promise<void> {
-    const { id, layer, ancestry, checksums, json } = image;
-    const line: ImageLine = { ...layer, ancestry, checksums };
-    const record = Buffer.concat([Buffer.from(`${JSON.stringify(line)}\n`), json]);
+    const { id } = image;
+    const record = recordOf(image);
     const path = v1ImageRecord(id);
     const options = after === undefined ? {} : { after };
     if (!(await putIfAbsent(this.#driver, path, record, options))) await this.#mend(id, record);
@@ -97,6 +96,12 @@ export class ExplicitImages {
     if (!present || (await this.get(id))) throw new ConditionFailedError(path);
     await this.#driver.put(path, record, { condition: { unchanged: present } });
   }
+}
+
+/** The record of a complete image. */
+export function recordOf({ layer, ancestry, checksums, json }: Omit<ExplicitImage, 'id'>): Buffer {
+  const line: ImageLine = { ...layer, ancestry, checksums };
+  return Buffer.concat([Buffer.from(`${JSON.stringify(line)}\n`), json]);
 }
 
 /** The line that a record begins with. Throws SyntaxError for a damaged one. */

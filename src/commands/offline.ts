@@ -3,7 +3,7 @@ import type { V1Reader } from '../../storage/v1-images.ts';
 import { describeFinding } from '../config/findings.ts';
 import { loadConfig } from '../config/load.ts';
 import { createLogger, type ProcessLogger } from '../log.ts';
-import { openContent } from '../open-registry.ts';
+import { openContent, upgradeContent } from '../open-registry.ts';
 import { otherOwner } from '../privileges.ts';
 import { type OptionValues, UsageError } from './command.ts';
 
@@ -28,6 +28,7 @@ export async function withContent<T>(
   if (config.storage.driver.kind === 'filesystem') warnOfRoot(config.storage.driver.root, log);
   const content = openContent(config, log);
   try {
+    if (!config.storage.readOnly) await upgradeContent(content, log);
     return await work(content, log);
   } finally {
     await content.close();

@@ -17,7 +17,7 @@ import { Directories } from './directories.ts';
 import { isCode, removeIfPossible, translate } from './file-errors.ts';
 import { FilePuts } from './file-puts.ts';
 import { STEP_BYTES, sendFile } from './file-sender.ts';
-import { collect } from './file-writer.ts';
+import { collect, FlushError } from './file-writer.ts';
 import { flushData } from './flush.ts';
 import { WarmFiles } from './warm-files.ts';
 
@@ -107,9 +107,10 @@ export class FilesystemDriver implements StorageDriver {
     try {
       if (fs.fstatSync(fd).size !== offset) throw new ConditionFailedError(path);
       const above = offset === 0 ? this.#directories.syncAbove(dirname(target)) : undefined;
-      const [size] = await Promise.all([collect(source, fd, tap), above]);
+      const [size] = await Promise.all([collect(source, fd, tap, this.#fsync), above]);
       return offset + size;
     } catch (error) {
+      if (error instanceof FlushError) throw this.#lost(error.cause, path);
       throw translate(error, path);
     } finally {
       fs.closeSync(fd);
@@ -130,7 +131,7 @@ export class FilesystemDriver implements StorageDriver {
     try {
       await flushData(fd);
     } catch (error) {
-      throw translate(error, path);
+      throw this.#lost(error, path);
     } finally {
       fs.closeSync(fd);
     }
@@ -183,6 +184,12 @@ export class FilesystemDriver implements StorageDriver {
 
   async close(): Promise<void> {
     this.#puts.close();
+  }
+
+  /** The kernel forgets what it could not write, and another flush would succeed without it: so the file goes. */
+  #lost(error: unknown, path: string): unknown {
+    removeIfPossible(this.#at(path));
+    return translate(error, path);
   }
 
   #at(path: string): string {
