@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import fs, { existsSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, describe, it } from 'node:test';
 import { FilesystemDriver } from '../../../storage/drivers/filesystem.ts';
-import { ConditionFailedError } from '../../../storage/errors.ts';
+import { ConditionFailedError, PathNotFoundError } from '../../../storage/errors.ts';
 
 describe('what only a local file system can do', () => {
   const root = mkdtempSync(join(tmpdir(), 'isthmus-local-'));
@@ -108,6 +110,45 @@ describe('what only a local file system can do', () => {
     assert.notEqual(inode('/s/3'), inode('/s/1'));
     await driver.put('/s/1', 'replaced', { durable: false });
     assert.deepEqual(['/s/1', '/s/2', '/s/3'].map(text), ['replaced', 'token', 'another']);
+  });
+
+  it('takes nothing for stored that the disk has lost', async (t) => {
+    const lost = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+    const flush = t.mock.method(fs, 'fdatasync', (_fd: number, done: (error: Error) => void) =>
+      setImmediate(done, lost),
+    );
+    syncBuiltinESMExports();
+    try {
+      await driver.append('/lost/small', 0, Readable.from([Buffer.from('x')]));
+      await assert.rejects(driver.commit('/lost/small'), lost);
+      // The second flush of a file whose pages were given up would succeed.
+      flush.mock.restore();
+      syncBuiltinESMExports();
+      await assert.rejects(driver.commit('/lost/small'), PathNotFoundError);
+    } finally {
+      flush.mock.restore();
+      syncBuiltinESMExports();
+    }
+  });
+
+  it('flushes much of what is large while it comes, and keeps nothing of it when that fails', async (t) => {
+    const mebibyte = Buffer.alloc(1024 * 1024, 1);
+    const large = () => Readable.from(Array.from({ length: 40 }, () => mebibyte));
+    const flush = t.mock.method(fs, 'fdatasync');
+    syncBuiltinESMExports();
+    try {
+      assert.equal(await driver.append('/large/whole', 0, large()), 40 * mebibyte.length);
+      assert.ok(flush.mock.callCount() >= 2, `${flush.mock.callCount()} flushes`);
+      const lost = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+      flush.mock.mockImplementation(((_fd: number, done: (error: Error) => void) => {
+        setImmediate(done, lost);
+      }) as typeof fs.fdatasync);
+      await assert.rejects(driver.append('/large/lost', 0, large()), lost);
+      await assert.rejects(driver.stat('/large/lost'), PathNotFoundError);
+    } finally {
+      flush.mock.restore();
+      syncBuiltinESMExports();
+    }
   });
 
   it('removes what it shared when it ends, and what a killed process shared long ago', async () => {
