@@ -9,7 +9,7 @@ const BATCH_BYTES = 512 * 1024;
 const HIGH_WATER_BYTES = 2 * 1024 * 1024;
 
 /** So much is brought to the disk at a time while more comes, so that little is left to wait for at the end. Bytes. */
-const FLUSH_BYTES = 16 * 1024 * 1024;
+const FLUSH_BYTES = 32 * 1024 * 1024;
 
 /** What was written did not reach the disk, and the system has given it up. */
 export class FlushError extends Error {

@@ -138,7 +138,7 @@ describe('what only a local file system can do', () => {
     syncBuiltinESMExports();
     try {
       assert.equal(await driver.append('/large/whole', 0, large()), 40 * mebibyte.length);
-      assert.ok(flush.mock.callCount() >= 2, `${flush.mock.callCount()} flushes`);
+      assert.ok(flush.mock.callCount() >= 1, `${flush.mock.callCount()} flushes`);
       const lost = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
       flush.mock.mockImplementation(((_fd: number, done: (error: Error) => void) => {
         setImmediate(done, lost);
