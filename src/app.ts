@@ -115,6 +115,7 @@ function mount(protocol: Protocol, registry: Registry, guards: readonly Guard[])
     const routed = protocol.cleanPaths ? routePath(raw) : ({ kind: 'route', path: raw } as const);
     const clean = routed.kind === 'invalid' ? raw : routed.path;
     if (!owns(protocol, raw) && !owns(protocol, clean)) return next();
+    const handler = protocol.direct?.(ctx.method, clean);
     try {
       for (const guard of guards) {
         const waiting = guard(ctx);
@@ -130,7 +131,6 @@ function mount(protocol: Protocol, registry: Registry, guards: readonly Guard[])
         throw registryError('NAME_INVALID', `the path leads out of ${protocol.prefix}/`);
       }
       if (routed.kind === 'moved') return moved(ctx, `${prefix}${clean}${ctx.search}`);
-      const handler = protocol.direct?.(ctx.method, clean);
       let answer: Answer | undefined;
       if (handler) answer = await handler(ctx);
       else {
@@ -140,8 +140,7 @@ function mount(protocol: Protocol, registry: Registry, guards: readonly Guard[])
       if (isWrite(ctx.req)) await registry.events.stored?.();
       if (answer) await respond(ctx, answer);
     } catch (error) {
-      const isDirect = protocol.direct?.(ctx.method, clean) !== undefined;
-      const methods = () => (isDirect ? directMethods(protocol, clean) : allowedMethods(ctx));
+      const methods = () => (handler ? directMethods(protocol, clean) : allowedMethods(ctx));
       await respondToFailure(ctx, failureAnswer(registry, protocol, ctx, error, methods));
     }
   };
